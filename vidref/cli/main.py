@@ -1,0 +1,35 @@
+"""`vidref`: the group that finds each command's file only when that command is called.
+
+`vidref --help` must answer in under 0.3 s, so nothing heavier than click is imported here, and
+the one-line summaries stand in this table rather than in modules that would have to be imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "restore": ("vidref.cli.restore:restore", "Restore a clip, a photo or a folder of frames."),
+    "doctor": ("vidref.cli.doctor:doctor", "Show what this machine can run, and how fast."),
+    "completion": ("vidref.cli.completion:completion", "Print the shell's completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])

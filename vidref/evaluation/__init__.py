@@ -1,0 +1,1 @@
+"""The image protocol, the video protocol, and the tables they print."""

@@ -1,0 +1,1 @@
+"""Frames -> people. This room has never heard of diffusion."""

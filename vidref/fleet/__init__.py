@@ -1,0 +1,1 @@
+"""Many clips: a local queue, or a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Files <-> frames. This room has never heard of a face."""

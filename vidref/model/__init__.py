@@ -1,0 +1,1 @@
+"""Degraded crops + references -> restored crops. This room has never heard of video."""

@@ -1,0 +1,1 @@
+"""Degradation, datasets, losses and loops for the restorer and the face pack."""
