@@ -1,0 +1,146 @@
+"""A restorer on disk: one safetensors file that says what it is, its hash, and a card for people.
+
+    restorer.safetensors   weights, with the configuration (JSON) in the header
+    restorer.sha256        hash of that file, checked at every load
+    CARD.md                data, recipe, results, limits, licence
+
+Frozen parts of other people (a VAE, a FaRL tower) are named in the configuration, not copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vidref.errors import MissingDependencyError, ModelError
+from vidref.model.codec import Codec, build_codec
+from vidref.model.config import RestorerConfig, parse_config
+from vidref.model.context import CompositeContext
+from vidref.model.denoiser import Denoiser
+
+WEIGHTS, HASH, CARD = "restorer.safetensors", "restorer.sha256", "CARD.md"
+BUNDLED = Path(__file__).resolve().parent.parent / "weights" / "restorer"
+
+
+class RestorerNetwork(nn.Module):
+    """The three networks of a configuration."""
+
+    def __init__(self, config: RestorerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.codec: Codec = build_codec(config.codec)
+        self.context = CompositeContext(config.context)
+        self.denoiser = Denoiser(config)
+
+    def own_weights(self) -> dict[str, Tensor]:
+        """What training changes and a bundle stores."""
+        return {key: value for key, value in self.state_dict().items() if is_own(key)}
+
+
+def is_own(key: str) -> bool:
+    """Whether a weight is ours, and not of a frozen codec or vision tower."""
+    return not (key.startswith("codec.") or ".tower." in key)
+
+
+def save_bundle(
+    folder: Path,
+    config: RestorerConfig,
+    weights: dict[str, Tensor],
+    card: str,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a bundle; every file appears under its name only when it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in weights.items()}
+    part = folder / (WEIGHTS + ".part")
+    save_file(tensors, part, metadata={"restorer": config.model_dump_json()})
+    digest = hashlib.sha256(part.read_bytes()).hexdigest()
+    part.replace(folder / WEIGHTS)
+    for name, text in ((HASH, digest + "\n"), (CARD, card)):
+        half = folder / (name + ".part")
+        half.write_text(text, encoding="utf-8")
+        half.replace(folder / name)
+
+
+def load_network(where: str) -> RestorerNetwork:
+    """The network of a bundle: "bundled", a folder, or a hub id that the user named."""
+    folder = find_bundle(where)
+    path = folder / WEIGHTS
+    check_hash(path, folder / HASH)
+    try:
+        with safe_open(path, "pt") as file:
+            header = (file.metadata() or {}).get("restorer")
+            weights = {key: file.get_tensor(key).float() for key in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error}).") from error
+    if header is None:
+        raise ModelError(
+            f"{path}: holds weights but no restorer configuration: not a vidref bundle."
+        )
+    try:
+        config = parse_config(json.loads(header), str(path))
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{path}: its header is damaged: fetch the bundle again.") from error
+    network = RestorerNetwork(config)
+    fill(network, weights, str(path))
+    return network.eval()
+
+
+def fill(network: RestorerNetwork, weights: dict[str, Tensor], where: str) -> None:
+    """Put a bundle's weights into a network; anything missing, foreign or misshapen is refused."""
+    own = network.own_weights()
+    wrong = sorted(set(own) ^ set(weights))
+    wrong += [key for key in own if key in weights and own[key].shape != weights[key].shape]
+    if wrong:
+        raise ModelError(
+            f"{where}: {len(wrong)} weights do not fit the configuration in its header, first "
+            f"{wrong[0]}: the file is damaged or of another version."
+        )
+    network.load_state_dict(weights, strict=False)
+
+
+def find_bundle(where: str) -> Path:
+    """The folder of a bundle."""
+    if where == "bundled":
+        folder = BUNDLED
+        if not (folder / WEIGHTS).exists():
+            raise ModelError(
+                f"{folder}: this installation carries no restorer: reinstall vidref or name a bundle."
+            )
+        return folder
+    folder = Path(where)
+    if (folder / WEIGHTS).exists():
+        return folder
+    if folder.exists() or where.count("/") != 1:
+        raise ModelError(f"{where}: no {WEIGHTS} there: give a bundle's folder or a hub id.")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{where} is a hub id, which needs huggingface_hub: pip install huggingface_hub."
+        ) from error
+    try:
+        return Path(snapshot_download(where, allow_patterns=[WEIGHTS, HASH, CARD]))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{where}: neither a folder here nor a bundle that could be fetched from the hub: "
+            "check the name and the connection."
+        ) from error
+
+
+def check_hash(path: Path, stated: Path) -> None:
+    """Refuse weights that are not what was published."""
+    if not path.exists() or not stated.exists():
+        raise ModelError(f"{path.parent}: needs both {WEIGHTS} and {HASH}: fetch the bundle again.")
+    wanted = stated.read_text(encoding="utf-8").split()[:1]
+    if [hashlib.sha256(path.read_bytes()).hexdigest()] != wanted:
+        raise ModelError(
+            f"{path}: its hash is not the one in {HASH}: the file is damaged or was changed; "
+            "fetch it again."
+        )

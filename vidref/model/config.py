@@ -1,0 +1,166 @@
+"""The sizes of a restorer: everything needed to build one, and nothing about how to run or train it.
+
+Both configurations are values of the same classes: the bundled model (pixel-shuffle codec, a small
+U-Net) and paper-512 (VAE codec, a Stable-Diffusion-size U-Net). The JSON of `RestorerConfig` travels
+inside the weights file, so a bundle never has to be told what it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vidref.errors import SettingsError
+
+FACE_SIZE = 512
+"""Pixels along one side of the aligned face that every restorer works on."""
+
+
+class Sizes(BaseModel):
+    """Frozen, and refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CodecConfig(Sizes):
+    """Pixels <-> what the denoiser sees. `source` is a diffusers checkpoint, for the VAE kinds only."""
+
+    kind: Literal["pixel-shuffle", "autoencoder-kl", "autoencoder-tiny"]
+    factor: int = Field(8, gt=0)
+    channels: int = Field(gt=0)
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> CodecConfig:
+        if self.kind == "pixel-shuffle" and self.channels != 3 * self.factor**2:
+            raise ValueError("a pixel-shuffle codec has 3 x factor x factor channels")
+        return self
+
+
+class DenoiserConfig(Sizes):
+    """The U-Net. With `source` its sizes and first weights come from that diffusers checkpoint."""
+
+    widths: tuple[int, ...] = (96, 128, 160)
+    cross_attention: tuple[bool, ...] = (False, True, True)
+    layers_per_block: int = 1
+    groups: int = 16
+    heads: int = 4
+    residual: bool = False
+    """Predict the difference to the degraded crop; only an x0-prediction can."""
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> DenoiserConfig:
+        if len(self.widths) != len(self.cross_attention):
+            raise ValueError("widths and cross_attention must have one entry per level")
+        return self
+
+
+class IdentityConfig(Sizes):
+    """One token from a recogniser's embedding."""
+
+    dimension: int = Field(gt=0)
+    normalised: bool = True
+    """Project the unit vector (times the root of its dimension) instead of the raw embedding."""
+    recogniser_sha256: str | None = None
+    """The recogniser it was trained with: embeddings of another one mean something else."""
+
+
+class SemanticConfig(Sizes):
+    """The token sequence of a frozen FaRL / CLIP vision tower."""
+
+    source: str
+    tokens: int = 197
+    dimension: int = 768
+
+
+class PatchConfig(Sizes):
+    """A trainable convolutional encoder: a grid of local tokens."""
+
+    grid: int = 8
+    widths: tuple[int, ...] = (96, 128, 160, 192)
+
+
+class ContextConfig(Sizes):
+    """Composite Context: which tokens describe one reference (paper.md 2.2)."""
+
+    width: int = Field(gt=0)
+    identity: IdentityConfig | None = None
+    semantic: SemanticConfig | None = None
+    patches: PatchConfig | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> ContextConfig:
+        if self.identity is None and self.semantic is None and self.patches is None:
+            raise ValueError("a context needs at least one of identity, semantic and patches")
+        return self
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one reference."""
+        count = 1 if self.identity else 0
+        count += self.semantic.tokens if self.semantic else 0
+        return count + (self.patches.grid**2 if self.patches else 0)
+
+
+class DiffusionConfig(Sizes):
+    """The forward process and what the network predicts."""
+
+    prediction: Literal["x0", "v", "epsilon"]
+    schedule: Literal["cosine", "linear", "scaled-linear"]
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    shift: float = Field(1.0, gt=0)
+    """Multiplies the noise-to-signal ratio: large pictures need more noise for the same effect."""
+    zero_terminal_snr: bool = False
+    train_steps: int = 1000
+
+    @model_validator(mode="after")
+    def _agree(self) -> DiffusionConfig:
+        if self.prediction == "epsilon" and self.zero_terminal_snr:
+            raise ValueError(
+                "noise-prediction says nothing about the image at zero signal: use x0 or v"
+            )
+        return self
+
+
+class RestorerConfig(Sizes):
+    """A whole restorer."""
+
+    name: str
+    size: int = FACE_SIZE
+    codec: CodecConfig
+    denoiser: DenoiserConfig
+    context: ContextConfig
+    diffusion: DiffusionConfig
+    licence: str
+    use: str
+
+    @model_validator(mode="after")
+    def _agree(self) -> RestorerConfig:
+        if self.denoiser.residual and self.diffusion.prediction != "x0":
+            raise ValueError("denoiser.residual needs diffusion.prediction x0")
+        return self
+
+
+def read_config(path: Path) -> RestorerConfig:
+    """The configuration in a YAML file."""
+    try:
+        return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: not a readable YAML file ({error}).") from error
+
+
+def parse_config(value: Any, where: str) -> RestorerConfig:
+    """A configuration from plain values; `where` names their origin in the error."""
+    try:
+        return RestorerConfig.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise SettingsError(
+            f"{where}: not a restorer configuration: {place}: {first['msg']}."
+        ) from error

@@ -1,0 +1,112 @@
+"""The conditional U-Net: noisy latent and degraded latent side by side, the context by attention.
+
+One class for every configuration. A condition is dropped by value, not by structure: a dropped
+degraded crop is a latent of zeros, a dropped context is the context's own null token.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from vidref.errors import ModelError
+from vidref.model.checkpoints import describe_failure, load_options
+from vidref.model.config import RestorerConfig
+
+
+class Denoiser(nn.Module):
+    """prediction = U-Net(z_t beside z_lq, t, context tokens)."""
+
+    def __init__(self, config: RestorerConfig) -> None:
+        super().__init__()
+        self.residual = config.denoiser.residual
+        if config.denoiser.source is None:
+            self.unet = new_unet(config)
+        else:
+            self.unet = unet_from(config.denoiser.source, config)
+
+    def forward(
+        self, z_t: Tensor, z_lq: Tensor, t: Tensor, tokens: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """`mask` is 1 where a token counts and 0 where it is padding; values between are weights."""
+        noisy = torch.cat([z_t, z_lq], 1).contiguous(memory_format=torch.channels_last)
+        keep = None if mask is None else attention_keep(mask)
+        out = cast(Any, self.unet)(noisy, t, tokens, encoder_attention_mask=keep).sample
+        return cast(Tensor, out + z_lq if self.residual else out)
+
+
+def attention_keep(mask: Tensor) -> Tensor:
+    """A mask of weights as diffusers wants it: it adds (1 - keep) * -10000 to the attention scores.
+
+    A weight w must add log w, so that a token counts w times as much.
+    """
+    return 1 + mask.float().clamp(min=1e-30).log().clamp(min=-10000) / 10000
+
+
+def new_unet(config: RestorerConfig) -> nn.Module:
+    """A U-Net of the configured sizes with random weights; its output starts at zero."""
+    from diffusers import UNet2DConditionModel
+
+    sizes, channels = config.denoiser, config.codec.channels
+    crossed = list(zip(sizes.widths, sizes.cross_attention, strict=True))
+    unet = UNet2DConditionModel(
+        sample_size=config.size // config.codec.factor,
+        in_channels=2 * channels,
+        out_channels=channels,
+        block_out_channels=sizes.widths,
+        layers_per_block=sizes.layers_per_block,
+        norm_num_groups=sizes.groups,
+        cross_attention_dim=config.context.width,
+        attention_head_dim=sizes.heads,
+        down_block_types=tuple(
+            "CrossAttnDownBlock2D" if cross else "DownBlock2D" for _, cross in crossed
+        ),
+        up_block_types=tuple(
+            "CrossAttnUpBlock2D" if cross else "UpBlock2D" for _, cross in reversed(crossed)
+        ),
+    )
+    nn.init.zeros_(unet.conv_out.weight)
+    nn.init.zeros_(cast(Tensor, unet.conv_out.bias))
+    return cast(nn.Module, unet)
+
+
+def unet_from(source: str, config: RestorerConfig) -> nn.Module:
+    """A U-Net that starts as a text-to-image checkpoint; the degraded latent enters at weight zero.
+
+    So the first prediction is the checkpoint's own, to the last bit.
+    """
+    from diffusers import UNet2DConditionModel
+
+    try:
+        unet: Any = UNet2DConditionModel.from_pretrained(source, **load_options(source, "unet"))
+    except (OSError, ValueError) as error:
+        raise describe_failure(source, "U-Net", error) from error
+    width = unet.config.cross_attention_dim
+    if width != config.context.width:
+        raise ModelError(
+            f"{source} attends to tokens of width {width}, the configuration makes them "
+            f"{config.context.width} wide: set context.width to {width}."
+        )
+    channels = config.codec.channels
+    if unet.config.in_channels == channels:
+        widen_input(unet, 2 * channels)
+    if unet.config.in_channels != 2 * channels or unet.config.out_channels != channels:
+        raise ModelError(
+            f"{source} takes {unet.config.in_channels} and gives {unet.config.out_channels} channels, "
+            f"but the codec has {channels}: choose a codec and a U-Net that belong together."
+        )
+    return cast(nn.Module, unet)
+
+
+def widen_input(unet: Any, channels: int) -> None:
+    """Give `unet` more input channels, the new ones with weight zero."""
+    old = unet.conv_in
+    wide = nn.Conv2d(channels, old.out_channels, old.kernel_size, padding=old.padding)
+    with torch.no_grad():
+        wide.weight.zero_()
+        wide.weight[:, : old.in_channels] = old.weight
+        cast(Tensor, wide.bias).copy_(old.bias)
+    unet.conv_in = wide
+    unet.register_to_config(in_channels=channels)

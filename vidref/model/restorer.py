@@ -1,0 +1,205 @@
+"""Degraded crops and references in, restored crops out: the whole of inference in one short class.
+
+Every call of the network has one fixed shape (`Restorer.batch` faces, `max_references` contexts),
+padded where there are fewer, because only then is a face bit-exact in any slot and with any
+neighbours: batch 1 against 8 differs by about 1e-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vidref.errors import ModelError
+from vidref.model.bundle import RestorerNetwork, load_network
+from vidref.model.context import Reference
+from vidref.model.fidelity import believe_input
+from vidref.model.guidance import Guidance, guided
+from vidref.model.noise import person_noise
+from vidref.model.sampler import Solver, build_scheduler, sample
+
+Combine = Literal["concatenated", "average", "weighted"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample.
+
+    combine: concatenated puts the tokens of all references into one evaluation; average is the
+    paper's plain mean over references; weighted the same mean with the references' weights.
+    start: below 1, begin at the noised degraded crop. fidelity: see `fidelity.py`.
+    """
+
+    steps: int = 4
+    combine: Combine = "concatenated"
+    guidance: Guidance = field(default_factory=Guidance)
+    start: float = 1.0
+    fidelity: float = 0.0
+    solver: Solver = "ddim"
+    seed: int = 2024
+
+
+@dataclass(frozen=True)
+class PersonContext:
+    """The tokens of a person's references, made once: (N, L, width), and a positive weight for each."""
+
+    tokens: Tensor
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face to restore: the crop (3, S, S) in [-1, 1], who it is, and what is known of them."""
+
+    crop: Tensor
+    person: str
+    context: PersonContext
+
+
+class Restorer:
+    """A network that is ready to run."""
+
+    def __init__(
+        self,
+        network: RestorerNetwork,
+        device: str | torch.device = "cpu",
+        batch: int = 4,
+        max_references: int = 5,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        self.config = network.config
+        self.device = torch.device(device)
+        self.network = network.eval().requires_grad_(False).to(self.device)
+        self.network.denoiser.to(memory_format=torch.channels_last)
+        self.batch, self.max_references, self.autocast = batch, max_references, autocast
+
+    @classmethod
+    def load(
+        cls, where: str = "bundled", device: str | torch.device = "cpu", batch: int = 4
+    ) -> Restorer:
+        """From "bundled", a folder, or a hub id; half-precision arithmetic on a GPU only."""
+        half = torch.bfloat16 if torch.device(device).type == "cuda" else None
+        return cls(load_network(where), device, batch, autocast=half)
+
+    @torch.inference_mode()
+    def remember(
+        self, references: Sequence[Reference], weights: Sequence[float] | None = None
+    ) -> PersonContext:
+        """The context of a person: call once per person and keep it. No references are fine.
+
+        Of more references than fit, those of the greatest weight are kept.
+        """
+        if weights is not None and (
+            len(weights) != len(references) or min(weights, default=1) <= 0
+        ):
+            raise ModelError(
+                "Each reference needs one weight above zero: drop a reference instead."
+            )
+        told = [1.0] * len(references) if weights is None else [float(weight) for weight in weights]
+        best = sorted(range(len(references)), key=lambda i: -told[i])[: self.max_references]
+        tokens = [self._tokens(references[i]) for i in sorted(best)]
+        width = self.config.context.width
+        empty = torch.zeros(0, self.config.context.tokens, width, device=self.device)
+        return PersonContext(torch.cat([empty, *tokens]), tuple(told[i] for i in sorted(best)))
+
+    def _tokens(self, reference: Reference) -> Tensor:
+        image = reference.image.to(self.device)
+        known = None if reference.embedding is None else reference.embedding.to(self.device)
+        with self._precision():
+            return self.network.context(Reference(image, known)).float()
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.autocast)
+
+    @torch.inference_mode()
+    def restore(self, faces: Sequence[Face], sampling: Sampling | None = None) -> Tensor:
+        """Restored crops (B, 3, S, S) in [-1, 1] on the CPU, in the order given."""
+        sampling = sampling or Sampling()
+        done = [
+            self._restore_batch(faces[first : first + self.batch], sampling)
+            for first in range(0, len(faces), self.batch)
+        ]
+        size = self.config.size
+        return torch.cat(done) if done else torch.zeros(0, 3, size, size)
+
+    def _restore_batch(self, faces: Sequence[Face], sampling: Sampling) -> Tensor:
+        """One call of the fixed shape; the last face fills the empty slots."""
+        padded = [*faces, *[faces[-1]] * (self.batch - len(faces))]
+        crops = torch.stack([face.crop for face in padded]).float().to(self.device)
+        codec, z_lq = self.network.codec, self.network.codec.encode(crops)
+        shape = (z_lq.shape[1], z_lq.shape[2], z_lq.shape[3])
+        noise = torch.stack([person_noise(sampling.seed, face.person, shape) for face in padded])
+        contexts = [face.context for face in padded]
+        if sampling.combine == "concatenated":
+            told, weights = (
+                [self._concatenated(contexts)],
+                [torch.ones(self.batch, device=self.device)],
+            )
+        else:
+            told, weights = self._one_by_one(contexts, plain=sampling.combine == "average")
+        nothing = self._null(self.batch, told[0][0].shape[1])
+        no_crop = torch.zeros_like(z_lq)
+
+        def predict_at(z_t: Tensor, t: Tensor) -> Tensor:
+            times = t.to(self.device).expand(self.batch)
+
+            def predict(with_crop: bool, j: int | None) -> Tensor:
+                tokens, mask = nothing if j is None else told[j]
+                crop = z_lq if with_crop else no_crop
+                return self.network.denoiser(z_t, crop, times, tokens, mask).float()
+
+            return guided(predict, sampling.guidance, weights)
+
+        with self._precision():
+            scheduler = build_scheduler(self.config.diffusion, sampling.solver)
+            latent = sample(
+                predict_at, noise.to(self.device), z_lq, scheduler, sampling.steps, sampling.start
+            )
+            restored = codec.decode(latent).float()
+        return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
+
+    def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:
+        """No reference: the null token alone, padded."""
+        tokens = self.network.context.null.float().expand(batch, length, -1)
+        mask = torch.zeros(batch, length, device=self.device)
+        mask[:, 0] = 1
+        return tokens, mask
+
+    def _concatenated(self, contexts: Sequence[PersonContext]) -> tuple[Tensor, Tensor]:
+        """All references of each face in one sequence; a weight scales its tokens' attention."""
+        count, length = self.max_references, self.config.context.tokens
+        tokens, mask = self._null(len(contexts), count * length)
+        tokens, mask = tokens.clone(), mask.clone()
+        for row, context in enumerate(contexts):
+            if context.weights:
+                filled = len(context.weights) * length
+                tokens[row, :filled] = context.tokens.flatten(0, 1)
+                relative = torch.tensor(context.weights) / max(context.weights)
+                mask[row, :filled] = relative.repeat_interleave(length)
+        return tokens, mask
+
+    def _one_by_one(
+        self, contexts: Sequence[PersonContext], plain: bool
+    ) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+        """Reference j of every face, for each j, and what it counts; a face without any has null."""
+        length = self.config.context.tokens
+        rounds = max([1, *(len(context.weights) for context in contexts)])
+        told = [
+            tuple(part.clone() for part in self._null(len(contexts), length)) for _ in range(rounds)
+        ]
+        weights = torch.zeros(rounds, len(contexts), device=self.device)
+        for row, context in enumerate(contexts):
+            if not context.weights:
+                weights[0, row] = 1
+            for j, weight in enumerate(context.weights):
+                told[j][0][row], told[j][1][row] = context.tokens[j], 1
+                share = 1 / len(context.weights) if plain else weight / sum(context.weights)
+                weights[j, row] = share
+        return [(tokens, mask) for tokens, mask in told], list(weights)
