@@ -7,6 +7,7 @@ the one-line summaries stand in this table rather than in modules that would hav
 from __future__ import annotations
 
 import importlib
+import sys
 
 import click
 
@@ -33,3 +34,29 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vidref", message="vidref %(version)s")
+def vidref() -> None:
+    """Restore faces in video as the person really looked."""
+
+
+def main() -> None:
+    """Run the CLI: a `VidrefError` is one sentence and its exit code, never a traceback."""
+    from vidref.errors import VidrefError
+
+    try:
+        status = vidref(standalone_mode=False)
+    except VidrefError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped; nothing was left behind and the original is untouched.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,5 @@
+"""`python -m vidref`."""
+
+from vidref.cli.main import main
+
+main()

@@ -1,0 +1,75 @@
+"""What Python programs call; the CLI is a thin layer over it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vidref.media.stills import find_stills, is_stills
+from vidref.pipeline.progress import OnProgress, ignore_progress
+from vidref.pipeline.restore import PIPE, RestoreResult, check_target, plan_clip, restore_clip
+from vidref.pipeline.stills import restore_stills
+from vidref.settings import Settings
+
+
+def restore(
+    source: str | Path,
+    output: str | Path,
+    *,
+    config: str | Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+    **flags: Any,
+) -> RestoreResult:
+    """Restore a clip, a photo or a folder of frames.
+
+    `flags` are the settings of `configs/default.yaml` with dots written as double underscores:
+    `restore("a.mp4", "b.mkv", output__lossless=True, span__start="1:30")`.
+    """
+    dotted = {name.replace("__", "."): value for name, value in flags.items()}
+    settings = Settings.load(Path(config) if config else None, dotted)
+    return restore_with(Path(source), Path(output), settings, on_progress)
+
+
+def restore_with(
+    source: Path,
+    output: Path,
+    settings: Settings,
+    on_progress: OnProgress = ignore_progress,
+) -> RestoreResult:
+    """The same with settings that are validated already."""
+    if source != PIPE and is_stills(source):
+        check_target(source, output, settings.output.overwrite)
+        return restore_stills(source, output, settings, on_progress)
+    return restore_clip(source, output, settings, on_progress)
+
+
+def plan_with(source: Path, output: Path, settings: Settings) -> dict[str, Any]:
+    """What `restore_with` would do, as facts to print; nothing is written."""
+    if source != PIPE and is_stills(source):
+        check_target(source, output, settings.output.overwrite)
+        return {"source": str(source), "output": str(output), "pictures": len(find_stills(source))}
+    plan = plan_clip(source, output, settings)
+    picture = plan.clip.picture
+    return {
+        "source": str(source),
+        "output": str(output),
+        "container": plan.container,
+        "picture": f"{picture.width}x{picture.height} {picture.pix_fmt} {picture.codec}",
+        "encoder": f"{plan.encoding.encoder} ({plan.encoding.pix_fmt})",
+        "frames": plan.clip.frame_count_hint,
+        "streams": [str(s) for s in plan.clip.streams if s.index not in plan.dropped],
+        "dropped": sorted(plan.dropped),
+        "interlaced": picture.interlaced,
+        "warnings": list(plan.encoding.notes),
+    }
+
+
+def default_output(source: Path, settings: Settings) -> Path:
+    """`NAME.restored.EXT` beside the source, or NAME.preview.EXT for a preview."""
+    if source == PIPE:
+        return PIPE
+    word = "preview" if settings.span.preview else "restored"
+    if source.is_dir():
+        return source.with_name(f"{source.resolve().name}.{word}")
+    suffix = ".mkv" if settings.output.lossless else source.suffix
+    return source.with_name(f"{source.stem}.{word}{suffix}")

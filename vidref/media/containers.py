@@ -1,0 +1,128 @@
+"""What each container is called, what it can hold, and how it likes its tags."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+
+from vidref.errors import OutputError
+
+if TYPE_CHECKING:
+    import av.stream
+
+MUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".qt": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".ts": "mpegts",
+    ".m2ts": "mpegts",
+    ".mts": "mpegts",
+    ".mpg": "mpeg",
+    ".mpeg": "mpeg",
+    ".vob": "vob",
+    ".nut": "nut",
+    ".mxf": "mxf",
+    ".dv": "dv",
+    ".flv": "flv",
+    ".wmv": "asf",
+    ".asf": "asf",
+    ".3gp": "3gp",
+    ".y4m": "yuv4mpegpipe",
+}
+MOV_FAMILY = ("mp4", "mov", "3gp")
+# Containers whose timestamps are a broadcast clock that may start anywhere.
+CLOCKED = ("mpegts", "mpeg", "vob", "svcd", "dvd")
+CONSTANT_RATE_ONLY = ("avi", "dv", "mxf", "yuv4mpegpipe")
+IMAGE_MIMETYPES = {"mjpeg": "image/jpeg", "png": "image/png", "bmp": "image/bmp", "gif": "image/gif"}
+
+# Tags that describe the old file, not the recording: the new file gets its own.
+FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+PICTURE_TAGS = {"encoder", "duration", "bps", "number_of_frames", "number_of_bytes"}
+# Tags that MP4 and MOV store without being told to keep foreign ones.
+MOV_TAGS = {
+    *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre"),
+    *("copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id"),
+    *("network", "keywords", "creation_time", "timecode", "track", "disc", "season_number"),
+    *("episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "rating"),
+    *("make", "model", "location", "language"),
+}
+
+
+def muxer_for(path: Path) -> str:
+    """FFmpeg's name of the container that this file name asks for."""
+    suffix = path.suffix.lower()
+    if suffix not in MUXERS:
+        known = " ".join(sorted(MUXERS))
+        raise OutputError(
+            f"{path} does not say which container to write; end its name in one of: {known}."
+        )
+    return MUXERS[suffix]
+
+
+def demuxer_matches(demuxer: str, muxer: str) -> bool:
+    """Whether a file read by `demuxer` ("mov,mp4,m4a,...") and one by `muxer` are of a kind."""
+    names = demuxer.split(",")
+    if muxer in CLOCKED:
+        return any(name in CLOCKED for name in names)
+    return muxer in names or (muxer == "webm" and "matroska" in names)
+
+
+def muxer_options(
+    muxer: str, path: Path | None, tags: dict[str, str], first_dts: Fraction
+) -> dict[str, str]:
+    """Options that make the muxer keep what it is given."""
+    options: dict[str, str] = {}
+    if muxer in MOV_FAMILY and any(key.lower() not in MOV_TAGS for key in tags):
+        options["movflags"] = "use_metadata_tags"
+    if muxer == "mpegts":
+        if first_dts >= 0:
+            options |= {"mpegts_copyts": "1", "avoid_negative_ts": "disabled"}
+        if path is not None and path.suffix.lower() in (".m2ts", ".mts"):
+            options["mpegts_m2ts_mode"] = "1"
+    return options
+
+
+def kept_file_tags(tags: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if key.lower() not in FILE_TAGS}
+
+
+def kept_picture_tags(tags: dict[str, str]) -> dict[str, str]:
+    """Without the figures that only the old encoding's packets had."""
+
+    def is_stale(key: str) -> bool:
+        name = key.lower().split("-")[0]
+        return name in PICTURE_TAGS or name.startswith("_statistics")
+
+    return {key: value for key, value in tags.items() if not is_stale(key)}
+
+
+def can_hold(muxer: str, stream: av.stream.Stream) -> bool:
+    """Ask the muxer itself: write a header with this stream alone into memory."""
+    try:
+        with av.open(io.BytesIO(), "w", format=muxer, metadata_errors="surrogateescape") as trial:
+            copy: Any = trial.add_stream_from_template(stream, opaque=True)
+            copy.disposition = stream.disposition
+            trial.start_encoding()
+    except (av.error.FFmpegError, ValueError, OSError):
+        return False
+    return stream.type != "attachment" or muxer == "matroska"
+
+
+def is_made_by_the_muxer(demuxer: str, stream: av.stream.Stream, chapter_count: int) -> bool:
+    """Tracks that MOV and MP4 derive from other things, and so write again by themselves.
+
+    Without a codec PyAV does not tell their four letters, but a timecode track carries its
+    timecode as a tag, and a chapter track has one sample a chapter.
+    """
+    if stream.type != "data" or "mov" not in demuxer:
+        return False
+    return "timecode" in stream.metadata or 0 < chapter_count == stream.frames

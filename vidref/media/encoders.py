@@ -1,0 +1,342 @@
+"""Which encoder writes the picture, in which pixel format, with which settings.
+
+The rule: the source's own codec family where it can hold the source's samples, visually lossless;
+otherwise the next family that loses nothing of depth and chroma, and the choice is said aloud.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from typing import TYPE_CHECKING
+
+import av
+import av.codec
+import av.error
+
+from vidref.errors import SettingsError, UnsupportedStreamError
+from vidref.media.colour import FULL_RANGE, UNSPECIFIED
+
+if TYPE_CHECKING:
+    from vidref.media.probe import Picture
+
+QSCALE = 118  # FF_QP2LAMBDA: FFmpeg's unit of `global_quality`
+
+# Encoder options that are visually lossless, measured on film and interview footage.
+X264_CRF, X265_CRF, VP9_CRF, AV1_CRF = 16, 18, 18, 20
+
+
+@dataclass(frozen=True)
+class Family:
+    """One codec and the encoder that writes it."""
+
+    codec: str
+    encoder: str
+    options: tuple[tuple[str, str], ...] = ()
+    crf_option: str | None = None
+    has_b_frames: bool = False
+    interlaces: bool = False
+    qscale: int | None = None
+
+
+FAMILIES: dict[str, Family] = {
+    family.codec: family
+    for family in (
+        Family(
+            "h264",
+            "libx264",
+            (("crf", str(X264_CRF)), ("preset", "medium")),
+            "crf",
+            has_b_frames=True,
+            interlaces=True,
+        ),
+        Family(
+            "hevc",
+            "libx265",
+            (("crf", str(X265_CRF)), ("preset", "medium")),
+            "crf",
+            has_b_frames=True,
+        ),
+        Family(
+            "vp9",
+            "libvpx-vp9",
+            (("crf", str(VP9_CRF)), ("b", "0"), ("cpu-used", "4"), ("row-mt", "1")),
+            "crf",
+        ),
+        Family("vp8", "libvpx", (("crf", "4"), ("b", "40M"), ("cpu-used", "2")), "crf"),
+        Family("av1", "libsvtav1", (("crf", str(AV1_CRF)), ("preset", "7")), "crf"),
+        Family("mpeg2video", "mpeg2video", qscale=2, interlaces=True),
+        Family("mpeg1video", "mpeg1video", qscale=2),
+        Family("mpeg4", "mpeg4", qscale=2, interlaces=True),
+        Family("msmpeg4v3", "msmpeg4", qscale=2),
+        Family("msmpeg4v2", "msmpeg4v2", qscale=2),
+        Family("h263", "h263", qscale=2),
+        Family("flv1", "flv", qscale=2),
+        Family("wmv1", "wmv1", qscale=2),
+        Family("wmv2", "wmv2", qscale=2),
+        Family("mjpeg", "mjpeg", qscale=2),
+        Family("prores", "prores_ks", (("vendor", "apl0"),), interlaces=True),
+        Family("dnxhd", "dnxhd", interlaces=True),
+        Family("dvvideo", "dvvideo"),
+        Family("cfhd", "cfhd", (("quality", "film3+"),)),
+        Family("jpeg2000", "jpeg2000", (("pred", "dwt53"),)),
+        Family("ffv1", "ffv1", (("level", "3"), ("slicecrc", "1"))),
+        Family("ffvhuff", "ffvhuff"),
+        Family("huffyuv", "huffyuv"),
+        Family("utvideo", "utvideo"),
+        Family("magicyuv", "magicyuv"),
+        Family("png", "png"),
+        Family("qtrle", "qtrle"),
+        Family("v210", "v210"),
+        Family("rawvideo", "rawvideo"),
+    )
+}
+# Where the source's own family cannot hold it, or has no encoder, in order of preference.
+FALLBACKS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1", "rawvideo")
+
+HARDWARE = ("nvenc", "qsv", "videotoolbox", "vaapi", "amf")
+PRORES_PROFILES = {"proxy": "proxy", "lt": "lt", "standard": "standard", "hq": "hq"}
+MPEG2_RATES = tuple(
+    Fraction(n, d)
+    for n, d in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001))
+) + (Fraction(60),)
+MPEG4_LARGEST_CLOCK = 65535
+# yuvj420p and its like are yuv420p that says "full range" in its name.
+RANGE_IN_NAME = {f"yuvj{k}p": f"yuv{k}p" for k in ("411", "420", "422", "440", "444")}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked of the output picture; all None means "like the source"."""
+
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+    lossless: bool = False
+    prores: bool = False
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A decided encoder; `notes` are sentences the user must hear."""
+
+    family: str
+    encoder: str
+    pix_fmt: str
+    options: dict[str, str]
+    rate: Fraction
+    notes: tuple[str, ...] = ()
+
+
+def choose_encoding(picture: Picture, container: str, request: Request) -> Encoding:
+    """Decide how `picture` is written into `container` (an FFmpeg muxer's name)."""
+    if request.lossless + request.prores + (request.codec is not None) > 1:
+        raise SettingsError("Choose one of --codec, --lossless and --prores, not several.")
+    wanted = _wanted(picture, request)
+    families = [wanted] if wanted else [picture.codec, *FALLBACKS]
+    for name in families:
+        encoding = _try(name, picture, container, request, asked=wanted is not None)
+        if encoding:
+            if wanted is None and name != picture.codec:
+                note = f"{picture.codec} ({picture.pix_fmt}) cannot be written as it is: the "
+                note += f"picture becomes {encoding.family} ({encoding.pix_fmt})."
+                encoding = replace(encoding, notes=(note, *encoding.notes))
+            return encoding
+    raise UnsupportedStreamError(
+        f"No encoder here writes {picture.pix_fmt} pictures as {wanted or picture.codec} into "
+        f"{container}; choose an .mkv output, or another --codec."
+    )
+
+
+def _wanted(picture: Picture, request: Request) -> str | None:
+    if request.lossless:
+        return "ffv1"
+    if request.prores:
+        return "prores"
+    if request.codec is None:
+        return None
+    aliases = {"h265": "hevc", "x264": "h264", "x265": "hevc", "mpeg2": "mpeg2video", "dv": ""}
+    return aliases.get(request.codec, request.codec) or "dvvideo"
+
+
+def _try(
+    name: str, picture: Picture, container: str, request: Request, asked: bool
+) -> Encoding | None:
+    family = FAMILIES.get(name) or (_hardware(name) if asked else None)
+    if family is None:
+        if asked:
+            known = ", ".join(FAMILIES)
+            raise SettingsError(f"There is no codec {name!r} here; known ones are: {known}.")
+        return None
+    if not container_holds(container, family.codec, family.encoder):
+        return None
+    pix_fmt, loss = _pixel_format(family, picture, exact=not asked and name != picture.codec)
+    if pix_fmt is None:
+        return None
+    options, notes = _options(family, picture, container, request)
+    if loss:
+        notes.append(loss)
+    rate = _nominal_rate(family.codec, picture.average_rate)
+    return Encoding(family.codec, family.encoder, pix_fmt, options, rate, tuple(notes))
+
+
+def _hardware(name: str) -> Family | None:
+    """`h264_nvenc` and its like, where FFmpeg was built with them."""
+    codec, _, device = name.partition("_")
+    if device not in HARDWARE:
+        return None
+    try:
+        av.codec.Codec(name, "w")
+    except av.codec.codec.UnknownCodecError as error:
+        raise SettingsError(
+            f"This build has no {name} encoder; `vidref doctor` lists what it has."
+        ) from error
+    quality = {"nvenc": "cq", "qsv": "global_quality", "vaapi": "qp"}.get(device, "q")
+    options = ((quality, "18"),)
+    return Family(codec, name, options, quality, has_b_frames=True)
+
+
+@cache
+def container_holds(container: str, codec: str, encoder: str) -> bool:
+    """Whether the muxer takes this codec."""
+    import io
+
+    with av.open(io.BytesIO(), "w", format=container) as output:
+        # AVI and raw containers answer "perhaps" for what they have no tag of; trust only a yes.
+        supported = output.supported_codecs
+    return encoder in supported or codec in supported
+
+
+def _pixel_format(
+    family: Family, picture: Picture, exact: bool
+) -> tuple[str | None, str | None]:
+    """The encoder's format for these samples, and a sentence if it cannot hold them all."""
+    formats = [f.name for f in av.codec.Codec(family.encoder, "w").video_formats or []]
+    source = picture.pix_fmt
+    if not formats or source in formats:
+        return source, None
+    alias = RANGE_IN_NAME.get(source)
+    if alias in formats:
+        return alias, None
+    if exact:
+        return _wider(source, formats), None
+    best = _wider(source, formats) or str(
+        av.codec.codec.find_best_pix_fmt_of_list(formats, source, picture.has_alpha)[0].name
+    )
+    if _holds_all(source, best):
+        return best, None
+    return best, f"{source} is stored as {best}, the nearest that {family.codec} can hold here."
+
+
+def _wider(source: str, formats: list[str]) -> str | None:
+    fitting = [name for name in formats if _holds_all(source, name)]
+    return min(fitting, key=lambda n: av.VideoFormat(n, 64, 64).bits_per_pixel, default=None)
+
+
+def _holds_all(source: str, target: str) -> bool:
+    """Whether every sample of `source` survives in `target`, with no change of colour model."""
+    a, b = av.VideoFormat(source, 64, 64), av.VideoFormat(target, 64, 64)
+    if a.has_palette or b.has_palette or a.is_rgb != b.is_rgb:
+        return False
+    if len(a.components) != len(b.components) or "f" in (source[-3:-2], target[-3:-2]):
+        return False
+    same_depth = a.components[0].bits == b.components[0].bits
+    same_grid = (a.chroma_width(64), a.chroma_height(64)) == (
+        b.chroma_width(64),
+        b.chroma_height(64),
+    )
+    return same_depth and same_grid
+
+
+def _options(
+    family: Family, picture: Picture, container: str, request: Request
+) -> tuple[dict[str, str], list[str]]:
+    options = dict(family.options)
+    notes: list[str] = []
+    if request.crf is not None:
+        if family.crf_option is None:
+            raise SettingsError(
+                f"--crf means nothing to {family.codec}; it applies to h264, hevc, vp9 and av1."
+            )
+        options[family.crf_option] = f"{request.crf:g}"
+    if request.preset is not None:
+        options["preset"] = request.preset
+    if family.qscale is not None:
+        options |= {"flags": "+qscale", "global_quality": str(family.qscale * QSCALE)}
+        options |= {"qmin": "1"}
+    if container == "avi" and family.has_b_frames:
+        options["bf"] = "0"  # AVI has no presentation times: reordered frames would come out late
+    if picture.interlaced:
+        if family.interlaces:
+            options["flags"] = options.get("flags", "") + "+ildct+ilme"
+        elif family.codec in ("hevc", "vp9", "vp8", "av1"):
+            notes.append(
+                f"{family.codec} is written here as whole frames: the fields stay in place, but "
+                "players are no longer told that they are fields (--codec h264 tells them)."
+            )
+    if family.codec == "prores":
+        options["profile"] = _prores_profile(picture)
+    if family.codec == "dnxhd":
+        options["profile"] = _dnxhr_profile(picture)
+    if family.codec == "hevc" and family.encoder == "libx265":
+        params = ["log-level=error", *picture.hdr.x265_params()]
+        if picture.hdr.mastering:
+            params.append("hdr10=1")
+        options["x265-params"] = ":".join(params)
+    if family.encoder == "libsvtav1" and picture.hdr:
+        options["svtav1-params"] = ":".join(picture.hdr.svtav1_params())
+    notes += _hdr_losses(family, picture)
+    return options, notes
+
+
+def _hdr_losses(family: Family, picture: Picture) -> list[str]:
+    notes = []
+    if picture.hdr and family.encoder not in ("libx265", "libsvtav1"):
+        notes.append(
+            f"{family.codec} has no route for the HDR mastering metadata: colours are kept, the "
+            "mastering display and light levels are not (--codec hevc keeps them)."
+        )
+    for kind in picture.hdr.dynamic:
+        notes.append(f"The {kind} metadata of each frame cannot be written and is left out.")
+    return notes
+
+
+def _prores_profile(picture: Picture) -> str:
+    if picture.codec == "prores" and picture.profile:
+        word = picture.profile.lower().split()[-1].split("-")[-1]
+        if word in PRORES_PROFILES:
+            return PRORES_PROFILES[word]
+        if "4444" in picture.profile:
+            return "4444xq" if "xq" in picture.profile.lower() else "4444"
+    return "4444" if picture.has_alpha or "444" in picture.pix_fmt else "hq"
+
+
+def _dnxhr_profile(picture: Picture) -> str:
+    if "444" in picture.pix_fmt or picture.pix_fmt.startswith("gbr"):
+        return "dnxhr_444"
+    return "dnxhr_hqx" if "10" in picture.pix_fmt else "dnxhr_hq"
+
+
+def _nominal_rate(codec: str, rate: Fraction) -> Fraction:
+    """The rate in the codec's own header; the real timestamps are the container's."""
+    if codec in ("mpeg2video", "mpeg1video"):
+        return min(MPEG2_RATES, key=lambda known: abs(known - rate))
+    if codec == "dvvideo":
+        return Fraction(25) if rate <= Fraction(27) else Fraction(30000, 1001)
+    return rate.limit_denominator(1001) if rate.numerator > MPEG4_LARGEST_CLOCK else rate
+
+
+def colour_options(picture: Picture) -> dict[str, int]:
+    """Attributes of PyAV's encoder context that carry the colour tags on."""
+    colour = picture.colour
+    tags = {
+        "colorspace": colour.matrix,
+        "color_primaries": colour.primaries,
+        "color_trc": colour.transfer,
+    }
+    kept = {name: value for name, value in tags.items() if value != UNSPECIFIED}
+    if colour.range or picture.pix_fmt.startswith("yuvj"):
+        kept["color_range"] = colour.range or FULL_RANGE
+    return kept

@@ -1,0 +1,334 @@
+"""Frames in presentation order, each with its exact timestamp, and every other packet between.
+
+One pass over the file: nothing is decoded but the picture, and nothing is held longer than it
+takes to hand it on. Two facts to know before editing:
+- the first frame is decoded when the reader opens, because headers do not know the true pixel
+  format, field order or HDR metadata; what came before it waits in a short list;
+- damage is counted, not fatal: `reader.damage` says what was skipped.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import av
+import av.container
+import av.error
+
+from vidref.errors import InputError
+from vidref.media.deinterlace import Deinterlacer
+from vidref.media.probe import Clip, describe_clip, is_cover_art
+
+if TYPE_CHECKING:
+    import av.packet
+    import av.stream
+    import av.video.frame
+    import av.video.stream
+
+# Sound and subtitles lie a little before the picture they belong to; a seek goes back this far.
+SEEK_MARGIN_S = Fraction(2)
+
+
+@dataclass(slots=True)
+class Frame:
+    """One presented picture: its planes as decoded, and when it is shown."""
+
+    image: av.video.frame.VideoFrame
+    index: int
+    pts: int
+    duration: int
+    time_base: Fraction
+
+    @property
+    def time(self) -> Fraction:
+        return self.pts * self.time_base
+
+
+@dataclass(slots=True)
+class Passing:
+    """A packet of any other stream, on its way to the output untouched."""
+
+    packet: av.packet.Packet[Any]
+    stream_index: int
+
+
+@dataclass(slots=True)
+class Damage:
+    """What could not be read, counted."""
+
+    undecodable_packets: int = 0
+    corrupt_frames: int = 0
+    untimed_frames: int = 0
+    ended_early: bool = False
+
+    def sentence(self, name: str) -> str | None:
+        """What to tell the user, or nothing."""
+        parts = []
+        if self.undecodable_packets:
+            parts.append(f"{self.undecodable_packets} packets could not be decoded")
+        if self.corrupt_frames:
+            parts.append(f"{self.corrupt_frames} frames are damaged")
+        if self.untimed_frames:
+            parts.append(f"{self.untimed_frames} frames had no usable timestamp")
+        if self.ended_early:
+            parts.append("the file ends early")
+        return f"{name}: {', '.join(parts)}; everything readable was kept." if parts else None
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of the clip to read, in seconds from its beginning; an open end is None."""
+
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.start == 0 and self.end is None
+
+
+@dataclass
+class _Clock:
+    """Gives every frame a strictly later timestamp than the one before."""
+
+    time_base: Fraction
+    usual: int
+    last: int | None = None
+    mended: int = field(default=0)
+
+    def stamp(self, pts: int | None, dts: int | None) -> int:
+        wanted = pts if pts is not None else dts
+        if wanted is None or (self.last is not None and wanted <= self.last):
+            self.mended += 1
+            wanted = 0 if self.last is None else self.last + (self.usual if wanted is None else 1)
+        self.last = wanted
+        return wanted
+
+
+class Reader:
+    """Opens a clip, decodes its picture, and hands on everything else as it lies in the file."""
+
+    def __init__(
+        self,
+        source: Path | None,
+        span: Span | None = None,
+        threads: int = 0,
+        deinterlace: bool = False,
+    ) -> None:
+        """`source` is a path, or None for standard input."""
+        self.span = span or Span()
+        self.damage = Damage()
+        self._path = source
+        self.container = _open(source)
+        try:
+            self._video = _picture_stream(self.container, self._name)
+            self._decoder = _decoder_for(self._video, threads)
+            self._items = self._read()
+            if deinterlace:
+                self._items = deinterlaced(self._items)
+            self._held: list[Frame | Passing] = []
+            self.cover_art: dict[int, bytes] = {}
+            first = self._first_frame()
+            self.clip: Clip = describe_clip(source, self.container, self._video, first.image)
+        except BaseException:
+            self.container.close()
+            raise
+
+    @property
+    def video(self) -> av.video.stream.VideoStream:
+        return self._video
+
+    @property
+    def origin(self) -> Fraction:
+        """The time on the file's own clock that the span's beginning stands for."""
+        return self._clip_start() + self.span.start
+
+    def __iter__(self) -> Iterator[Frame | Passing]:
+        """Frames in presentation order, with the other streams' packets as they lie between."""
+        while self._held:
+            yield self._held.pop(0)
+        yield from self._items
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.container.close()
+
+    @property
+    def _name(self) -> str:
+        return str(self._path) if self._path else "standard input"
+
+    def _first_frame(self) -> Frame:
+        for item in self._items:
+            self._held.append(item)
+            if isinstance(item, Frame):
+                return item
+        raise InputError(
+            f"{self._name} has a video stream but no picture in it could be decoded; "
+            "check that the file is whole, or copy it again."
+        )
+
+    def _clip_start(self) -> Fraction:
+        """Where "second 0" is; a negative start is the priming of the sound, which no one sees."""
+        return max(Fraction(0), Fraction(self.container.start_time or 0, 1_000_000))
+
+    def _read(self) -> Iterator[Frame | Passing]:
+        base = self._video.time_base or Fraction(1, 90_000)
+        rate = self._video.average_rate or self._video.guessed_rate or Fraction(25)
+        clock = _Clock(base, usual=max(1, round(1 / (rate * base))))
+        start = self.origin
+        end = None if self.span.end is None else self._clip_start() + self.span.end
+        if self.span.start:
+            seek_to = int((start - SEEK_MARGIN_S) / base)
+            self.container.seek(seek_to, stream=self._video, backward=True)
+        index = 0
+        for item in self._demux():
+            if isinstance(item, Passing):
+                if self._is_wanted(item, start, end):
+                    yield item
+                continue
+            if item is _END:
+                return
+            pts = clock.stamp(item.pts, item.dts)
+            self.damage.untimed_frames = clock.mended
+            time = pts * base
+            if end is not None and time >= end:
+                continue
+            if not self.span.is_whole and time < start:
+                continue
+            if item.is_corrupt:
+                self.damage.corrupt_frames += 1
+            yield Frame(item, index, pts, item.duration or clock.usual, base)
+            index += 1
+
+    def _demux(self) -> Iterator[Any]:
+        """Decoded pictures and passing packets; `_END` once nothing wanted can follow."""
+        end = None if self.span.end is None else self._clip_start() + self.span.end + SEEK_MARGIN_S
+        try:
+            for packet in self.container.demux():
+                if packet.stream.index != self._video.index:
+                    if packet.size:
+                        self._note_cover_art(packet)
+                        yield Passing(packet, packet.stream.index)
+                    continue
+                if end is not None and packet.dts is not None:
+                    if packet.dts * packet.time_base > end:
+                        break
+                yield from self._decode(packet)
+        except av.error.InvalidDataError:
+            self.damage.ended_early = True
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise InputError(f"{self._name} could not be read to its end: {error}.") from error
+            self.damage.ended_early = True
+        yield from self._decode(None)
+        yield _END
+
+    def _decode(self, packet: av.packet.Packet[Any] | None) -> list[av.video.frame.VideoFrame]:
+        if packet is not None and packet.size == 0:
+            return []
+        try:
+            frames: list[av.video.frame.VideoFrame] = self._decoder.decode(packet)
+        except (av.error.InvalidDataError, av.error.EOFError):
+            self.damage.undecodable_packets += packet is not None
+            return []
+        return frames
+
+    def _note_cover_art(self, packet: av.packet.Packet[Any]) -> None:
+        if is_cover_art(packet.stream):
+            self.cover_art.setdefault(packet.stream.index, bytes(packet))
+
+    def _is_wanted(self, item: Passing, start: Fraction, end: Fraction | None) -> bool:
+        if self.span.is_whole or item.stream_index in self.cover_art:
+            return True
+        packet = item.packet
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is None:
+            return False
+        begins = at * packet.time_base
+        if end is not None and begins >= end:
+            return False
+        if packet.stream.type == "subtitle":
+            return begins + (packet.duration or 0) * packet.time_base > start
+        return begins >= start
+
+
+_END = object()
+
+
+def deinterlaced(items: Iterator[Frame | Passing]) -> Iterator[Frame | Passing]:
+    """The same frames at the same times, each made whole from its two fields."""
+    filter_ = Deinterlacer()
+    waiting: deque[Frame] = deque()
+
+    def timed(images: list[av.video.frame.VideoFrame]) -> Iterator[Frame]:
+        for image in images:
+            yield replace(waiting.popleft(), image=image)
+
+    for item in items:
+        if isinstance(item, Frame):
+            waiting.append(item)
+            yield from timed(filter_.push(item.image))
+        else:
+            yield item
+    yield from timed(filter_.flush())
+
+
+def _open(source: Path | None) -> av.container.InputContainer:
+    name = str(source) if source else "standard input"
+    if source is not None:
+        if not source.exists():
+            raise InputError(f"{name} does not exist; check the path.")
+        if source.is_dir():
+            raise InputError(f"{name} is a folder without pictures; give a clip or a photo.")
+        if source.stat().st_size == 0:
+            raise InputError(f"{name} is empty (0 bytes); copy it again from its source.")
+    try:
+        # Tags in an old encoding must come out byte for byte as they went in.
+        return av.open(
+            str(source) if source else sys.stdin.buffer, metadata_errors="surrogateescape"
+        )
+    except PermissionError as error:
+        raise InputError(f"{name} may not be read; check its permissions.") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        hint = "it is damaged, cut off before its index, or not a video"
+        if source is None:
+            hint += "; an MP4 can be piped only with its index in front (faststart)"
+        raise InputError(f"{name} cannot be opened as a clip: {hint}.") from error
+
+
+def _picture_stream(
+    container: av.container.InputContainer, name: str
+) -> av.video.stream.VideoStream:
+    candidates = [
+        stream
+        for stream in container.streams.video
+        if not is_cover_art(stream) and stream.codec_context is not None
+    ]
+    if not candidates:
+        raise InputError(f"{name} has no video stream; give a file with a picture.")
+    preferred = [s for s in candidates if s.disposition & s.disposition.default]
+    return (preferred or candidates)[0]
+
+
+def _decoder_for(stream: av.video.stream.VideoStream, threads: int) -> Any:
+    """The stream's own decoder; libvpx where only it reads the transparency of VP8 and VP9."""
+    context: Any = stream.codec_context
+    library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
+    if library and stream.metadata.get("alpha_mode") == "1":
+        context = av.CodecContext.create(library, "r")
+        context.extradata = stream.codec_context.extradata
+    context.thread_type = "AUTO"
+    context.thread_count = threads
+    return context

@@ -1,0 +1,158 @@
+"""A photo, or a folder of frames, behaves as a clip: frames in order, each with its own file.
+
+A still that nothing changed is copied byte for byte, so its own compression, EXIF and colour
+profile survive; one that has to be encoded (because it changed, or the output asks for another
+format) keeps its sample format where the new format can hold it, and its colour profile.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.codec
+import av.error
+
+from vidref.errors import InputError, OutputError, UnsupportedStreamError
+
+if TYPE_CHECKING:
+    import av.video.frame
+
+JPEG_QUALITY = 1  # the finest quantiser that every JPEG reader takes
+
+
+@dataclass(frozen=True)
+class StillFormat:
+    """The encoder of a kind of still, and its options."""
+
+    encoder: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+_JPEG = StillFormat(
+    "mjpeg", (("flags", "+qscale"), ("global_quality", str(118 * JPEG_QUALITY)), ("qmin", "1"))
+)
+_TIFF = StillFormat("tiff", (("compression_algo", "deflate"),))
+FORMATS = {
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".png": StillFormat("png"),
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".bmp": StillFormat("bmp"),
+    ".webp": StillFormat("libwebp", (("lossless", "1"),)),
+    ".dpx": StillFormat("dpx"),
+    ".exr": StillFormat("exr"),
+    ".jp2": StillFormat("jpeg2000", (("pred", "dwt53"), ("format", "jp2"))),
+}
+
+
+@dataclass
+class Still:
+    """One picture file, decoded."""
+
+    path: Path
+    image: av.video.frame.VideoFrame
+    is_changed: bool = False
+
+
+def is_stills(source: Path) -> bool:
+    """Whether this is a photo, or a folder that holds some."""
+    if source.is_dir():
+        return True
+    return source.suffix.lower() in FORMATS
+
+
+def find_stills(source: Path) -> list[Path]:
+    """The pictures of a folder in the order in which a person counts (2 before 10)."""
+    if source.is_file():
+        return [source]
+    found = [p for p in source.iterdir() if p.suffix.lower() in FORMATS and p.is_file()]
+    found = [path for path in found if not path.name.startswith(".")]
+    if not found:
+        known = " ".join(sorted(FORMATS))
+        raise InputError(f"The folder {source} holds no pictures ({known}); check the path.")
+    return sorted(found, key=_counting_order)
+
+
+def read_stills(paths: list[Path]) -> Iterator[Still]:
+    """Decode one at a time, so that a folder of any length needs the memory of one picture."""
+    for path in paths:
+        yield Still(path, _decode(path))
+
+
+def write_still(still: Still, target: Path, suffix: str) -> None:
+    """Write to `target` (any name) in the format that `suffix` stands for."""
+    try:
+        if not still.is_changed and suffix.lower() == still.path.suffix.lower():
+            shutil.copyfile(still.path, target)
+        else:
+            _encode(still.image, target, suffix.lower())
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"{target} could not be written: {reason}.") from error
+
+
+def check_still_suffix(path: Path) -> str:
+    """The suffix, or a sentence when no kind of still has it."""
+    if path.suffix.lower() not in FORMATS:
+        known = " ".join(sorted(FORMATS))
+        raise OutputError(f"{path} is not the name of a photo; end it in one of: {known}.")
+    return path.suffix
+
+
+def _counting_order(path: Path) -> list[tuple[int, int, str]]:
+    pieces = re.split(r"(\d+)", path.name.lower())
+    return [(1, int(piece), "") if piece.isdigit() else (0, 0, piece) for piece in pieces]
+
+
+def _decode(path: Path) -> av.video.frame.VideoFrame:
+    remedy = "it is damaged or not a picture; remove it, or copy it again"
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); remove it, or copy it again.")
+    try:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+            if frame.is_corrupt:
+                raise InputError(f"{path} cannot be read: {remedy}.")
+            return frame
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read; check its permissions.") from error
+    except (av.error.FFmpegError, OSError, StopIteration, IndexError) as error:
+        raise InputError(f"{path} cannot be read: {remedy}.") from error
+
+
+def _encode(image: av.video.frame.VideoFrame, target: Path, suffix: str) -> None:
+    form = FORMATS[suffix]
+    context: Any = av.CodecContext.create(form.encoder, "w")
+    context.width, context.height = image.width, image.height
+    context.pix_fmt = _pixel_format(form.encoder, image.format.name, suffix)
+    context.time_base = "1/25"
+    context.options = dict(form.options)
+    if image.color_range:
+        context.color_range = image.color_range
+    try:
+        image.pts, image.pict_type = 0, 0
+        packets = [*context.encode(image), *context.encode(None)]
+    except (av.error.FFmpegError, ValueError) as error:
+        raise UnsupportedStreamError(
+            f"A {image.width}x{image.height} {image.format.name} picture cannot be written as "
+            f"{suffix}; choose .png or .tif."
+        ) from error
+    target.write_bytes(b"".join(bytes(packet) for packet in packets))
+
+
+def _pixel_format(encoder: str, source: str, suffix: str) -> str:
+    formats = [f.name for f in av.codec.Codec(encoder, "w").video_formats or []]
+    if source in formats:
+        return source
+    has_alpha = any(c.is_alpha for c in av.VideoFormat(source, 64, 64).components)
+    best, _ = av.codec.codec.find_best_pix_fmt_of_list(formats, source, has_alpha)
+    if best is None:
+        raise UnsupportedStreamError(f"A {source} picture cannot be written as {suffix}.")
+    return str(best.name)

@@ -1,0 +1,345 @@
+"""Encode the picture, copy every other stream, and appear under the final name only when whole.
+
+The encoder counts frames; the timestamps that reach the file are the source's own, put back on
+the packets as they come out. So every codec, also those that know only constant frame rates,
+keeps variable timing to the tick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import av
+import av.container
+import av.error
+
+from vidref.errors import OutputError, UnsupportedStreamError
+from vidref.media import containers
+from vidref.media.encoders import Encoding, colour_options
+from vidref.media.probe import StreamInfo, is_cover_art
+from vidref.media.reader import Frame, Passing, Reader
+from vidref.media.unfinished import UnfinishedFile
+
+if TYPE_CHECKING:
+    import av.stream
+    import av.video.frame
+    import av.video.stream
+
+
+class Writer:
+    """A clip being written: frames and packets go in, a file appears when `finish` returns."""
+
+    def __init__(
+        self,
+        target: Path | None,
+        muxer: str,
+        reader: Reader,
+        encoding: Encoding,
+        drop: frozenset[int] = frozenset(),
+        threads: int = 0,
+    ) -> None:
+        """`target` None writes to standard output; `drop` leaves out streams by index."""
+        self.target = target
+        self._muxer = muxer
+        self._reader = reader
+        self._encoding = encoding
+        self._refuse_streams_that_do_not_fit(drop)
+        self._shift = self._time_shift()
+        self._times = _PacketTimes()
+        self._last_dts: dict[int, int] = {}
+        self.mended_packets = 0
+        self._file = UnfinishedFile(target) if target else None
+        try:
+            self._output = self._open()
+            self._copies: dict[int, av.stream.Stream] = {}
+            self._video = self._add_streams(drop, threads)
+            self._start()
+        except BaseException:
+            self._close_quietly()
+            raise
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame; its planes are not looked at."""
+        times = self._times
+        times.push(frame.pts - round(self._shift / frame.time_base), frame.duration)
+        image = frame.image
+        image.pts = times.pushed - 1
+        image.time_base = 1 / self._encoding.rate
+        image.pict_type = 0  # the new encoder, not the old one, decides which frames are keys
+        self._mux_picture(image, frame.time_base)
+
+    def copy(self, item: Passing) -> None:
+        """Hand a packet of another stream on, byte for byte."""
+        stream = self._copies.get(item.stream_index)
+        if stream is None:
+            return
+        packet = item.packet
+        if self._shift and item.stream_index not in self._reader.cover_art:
+            ticks = round(self._shift / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - ticks
+            packet.dts = None if packet.dts is None else packet.dts - ticks
+        self._keep_order(packet, item.stream_index)
+        packet.stream = stream
+        self._guard(self._output.mux_one, packet)
+
+    def finish(self) -> None:
+        """Flush the encoder, write the index, and put the file in its place."""
+        if self._times.pushed:
+            self._mux_picture(None, self._reader.clip.picture.time_base)
+        self._guard(self._output.close)
+        if self._file:
+            self._file.keep()
+        else:
+            sys.stdout.buffer.flush()
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        self._close_quietly()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.abandon()
+
+    def _refuse_streams_that_do_not_fit(self, drop: frozenset[int]) -> None:
+        infos = {info.index: info for info in self._reader.clip.streams}
+        misfits: list[StreamInfo] = []
+        for stream in self._reader.container.streams:
+            if stream.index in drop or not self._is_copied(stream):
+                continue
+            if self._becomes_attachment(stream) or containers.can_hold(self._muxer, stream):
+                continue
+            misfits.append(infos[stream.index])
+        if misfits:
+            named = ", ".join(map(str, misfits))
+            numbers = ",".join(str(info.index) for info in misfits)
+            remedy = f"leave it out with --drop {numbers}"
+            if self._muxer != "matroska":
+                remedy = f"write an .mkv, or {remedy}"
+            raise UnsupportedStreamError(
+                f"{self._muxer} cannot hold {named} of {self._reader.clip.name}; {remedy}."
+            )
+
+    def _is_copied(self, stream: av.stream.Stream) -> bool:
+        clip = self._reader.clip
+        if stream.index == clip.picture.index:
+            return False
+        return not containers.is_made_by_the_muxer(clip.container, stream, clip.chapter_count)
+
+    def _becomes_attachment(self, stream: av.stream.Stream) -> bool:
+        """Matroska keeps cover art as an attached file, not as a track."""
+        return self._muxer == "matroska" and is_cover_art(stream)
+
+    def _time_shift(self) -> Fraction:
+        """What to take off every timestamp: a trim, or a broadcast clock's arbitrary start."""
+        reader = self._reader
+        if not reader.span.is_whole:
+            return reader.origin
+        if any(name in containers.CLOCKED for name in reader.clip.container.split(",")):
+            if self._muxer not in containers.CLOCKED:
+                return _earliest(reader.container)
+        return Fraction(0)
+
+    def _open(self) -> av.container.OutputContainer:
+        picture = self._reader.clip.picture
+        tags = self._reader.container.metadata
+        start = Fraction(self._reader.video.start_time or 0) * picture.time_base - self._shift
+        first_dts = start - 16 / picture.average_rate
+        options = containers.muxer_options(self._muxer, self.target, tags, first_dts)
+        destination: Any = str(self._file.path) if self._file else sys.stdout.buffer
+        try:
+            return av.open(
+                destination,
+                "w",
+                format=self._muxer,
+                container_options=options,
+                metadata_errors="surrogateescape",
+            )
+        except (av.error.FFmpegError, OSError) as error:
+            raise OutputError(f"{self._name} cannot be written: {_reason(error)}.") from error
+
+    def _add_streams(self, drop: frozenset[int], threads: int) -> av.video.stream.VideoStream:
+        source = self._reader.container
+        output = self._output
+        output.metadata.update(containers.kept_file_tags(source.metadata))
+        video = None
+        for stream in source.streams:
+            if stream.index == self._reader.clip.picture.index:
+                video = self._add_picture(stream, threads)
+            elif stream.index in drop or not self._is_copied(stream):
+                continue
+            elif self._becomes_attachment(stream):
+                self._attach_cover(stream)
+            else:
+                self._copies[stream.index] = self._add_copy(stream)
+        chapters = self._chapters()
+        if chapters:
+            output.set_chapters(chapters)
+        assert video is not None  # the reader chose it among these streams
+        return video
+
+    def _add_picture(self, source: av.stream.Stream, threads: int) -> av.video.stream.VideoStream:
+        picture, encoding = self._reader.clip.picture, self._encoding
+        try:
+            stream: Any = self._output.add_stream(encoding.encoder, rate=encoding.rate)
+        except ValueError as error:
+            raise UnsupportedStreamError(
+                f"{self._muxer} cannot hold {encoding.family} pictures; write an .mkv instead."
+            ) from error
+        context = stream.codec_context
+        context.width, context.height = picture.width, picture.height
+        context.pix_fmt = encoding.pix_fmt
+        context.time_base = 1 / encoding.rate
+        context.thread_count = threads
+        if picture.sample_aspect:
+            context.sample_aspect_ratio = picture.sample_aspect
+        if picture.interlaced or picture.field_order not in (None, "progressive"):
+            context.field_order = self._reader.video.codec_context.field_order
+        for name, value in colour_options(picture).items():
+            setattr(context, name, value)
+        if encoding.family == "hevc" and self._muxer in containers.MOV_FAMILY:
+            context.codec_tag = "hvc1"  # QuickTime plays no other kind of HEVC
+        context.options = dict(encoding.options)
+        stream.time_base = picture.time_base
+        stream.metadata.update(containers.kept_picture_tags(source.metadata))
+        stream.disposition = source.disposition
+        if picture.display_matrix:
+            stream.set_display_matrix(picture.display_matrix)
+        video: av.video.stream.VideoStream = stream
+        return video
+
+    def _add_copy(self, source: av.stream.Stream) -> av.stream.Stream:
+        stream: av.stream.Stream = self._output.add_stream_from_template(source, opaque=True)
+        stream.metadata.update(
+            {k: v for k, v in source.metadata.items() if k.lower() != "encoder"}
+        )
+        stream.disposition = source.disposition
+        return stream
+
+    def _attach_cover(self, source: av.stream.Stream) -> None:
+        codec = source.codec_context.codec.canonical_name
+        mimetype = containers.IMAGE_MIMETYPES.get(codec, f"image/{codec}")
+        tags = source.metadata
+        name = tags.get("filename") or f"cover.{mimetype.split('/')[1].replace('jpeg', 'jpg')}"
+        data = self._reader.cover_art.get(source.index)
+        if data:
+            self._output.add_attachment(name, tags.get("mimetype", mimetype), data)
+
+    def _chapters(self) -> list[Any]:
+        """The source's chapters; of a trimmed clip those that it still contains, moved along."""
+        span = self._reader.span
+        chapters: list[Any] = list(self._reader.container.chapters())
+        if span.is_whole and not self._shift:
+            return chapters
+        length = None if span.end is None else span.end - span.start
+        kept = []
+        for chapter in chapters:
+            base = chapter["time_base"] or Fraction(1, 1000)
+            start = chapter["start"] * base - self._shift
+            end = chapter["end"] * base - self._shift
+            if end <= 0 or (length is not None and start >= length):
+                continue
+            start, end = max(Fraction(0), start), end if length is None else min(end, length)
+            kept.append({**chapter, "start": round(start / base), "end": round(end / base)})
+        return kept
+
+    def _start(self) -> None:
+        try:
+            self._output.start_encoding()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            encoding, picture = self._encoding, self._reader.clip.picture
+            raise OutputError(
+                f"{encoding.encoder} cannot write a {picture.width}x{picture.height} "
+                f"{encoding.pix_fmt} picture into {self._muxer} ({_reason(error)}); choose "
+                "another --codec, or an .mkv output."
+            ) from error
+
+    def _mux_picture(self, image: av.video.frame.VideoFrame | None, time_base: Fraction) -> None:
+        for packet in self._guard(self._video.encode, image):
+            packet.pts, packet.dts, packet.duration = self._times.of(packet.pts, packet.dts)
+            packet.time_base = time_base
+            self._guard(self._output.mux_one, packet)
+
+    def _keep_order(self, packet: Any, index: int) -> None:
+        """Muxers refuse timestamps that stand still or run backwards, as damaged files have."""
+        if packet.dts is None:
+            packet.dts = packet.pts
+        last = self._last_dts.get(index)
+        if packet.dts is not None and last is not None and packet.dts < last:
+            self.mended_packets += 1
+            packet.dts = last
+            packet.pts = max(packet.dts, packet.pts) if packet.pts is not None else packet.dts
+        if packet.dts is not None:
+            self._last_dts[index] = packet.dts
+
+    @property
+    def _name(self) -> str:
+        return str(self.target) if self.target else "standard output"
+
+    def _guard(self, call: Any, *args: Any) -> Any:
+        """Turn what the disk or the encoder refuses into one sentence."""
+        try:
+            return call(*args)
+        except (av.error.FFmpegError, OSError) as error:
+            raise OutputError(f"{self._name} could not be written: {_reason(error)}.") from error
+
+    def _close_quietly(self) -> None:
+        output = getattr(self, "_output", None)
+        if self._file:
+            self._file.discard()
+        if output is not None:
+            try:
+                output.close()
+            except (av.error.FFmpegError, OSError):
+                return  # the file is gone already; there is nothing left to save
+
+
+class _PacketTimes:
+    """Frame numbers back to timestamps, in the bounded window that an encoder reorders."""
+
+    def __init__(self) -> None:
+        self.pushed = 0
+        self._first = 0
+        self._window: deque[tuple[int, int]] = deque()
+        self._start = 0
+        self._usual = 1
+
+    def push(self, pts: int, duration: int) -> None:
+        if self.pushed == 0:
+            self._start, self._usual = pts, max(1, duration)
+        self._window.append((pts, duration))
+        self.pushed += 1
+
+    def of(self, number: int, decode_number: int | None) -> tuple[int, int, int]:
+        """(pts, dts, duration) of the packet that shows frame `number`."""
+        pts, duration = self._window[number - self._first]
+        if decode_number is None:
+            return pts, pts, duration
+        if decode_number < 0:
+            return pts, self._start + decode_number * self._usual, duration
+        dts = self._window[decode_number - self._first][0]
+        while self._first < decode_number:
+            self._window.popleft()
+            self._first += 1
+        return pts, dts, duration
+
+
+def _earliest(container: av.container.InputContainer) -> Fraction:
+    """The first timestamp of any stream, exact in that stream's own ticks."""
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in container.streams
+        if stream.start_time is not None and stream.time_base and stream.type in ("video", "audio")
+    ]
+    return min(starts, default=Fraction(0))
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text)[:1].lower() + str(text)[1:].rstrip(".")

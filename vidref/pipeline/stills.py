@@ -1,0 +1,76 @@
+"""The stream of `restore` for photos and folders of frames."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vidref.errors import OutputError, SettingsError
+from vidref.media.stills import (
+    check_still_suffix,
+    find_stills,
+    read_stills,
+    write_still,
+)
+from vidref.media.unfinished import UnfinishedFile
+from vidref.pipeline.progress import OnProgress, Progress
+from vidref.pipeline.restore import PIPE, RestoreResult
+from vidref.settings import Settings
+
+
+def restore_stills(
+    source: Path, output: Path, settings: Settings, on_progress: OnProgress
+) -> RestoreResult:
+    """A photo becomes a photo, a folder of frames a folder of the same names."""
+    if output == PIPE:
+        raise OutputError("Photos cannot be written to standard output; name a file or a folder.")
+    if not settings.span.bounds == (0, None):
+        raise SettingsError("Photos have no time: --start, --end and --preview need a clip.")
+    begun = time.monotonic()
+    paths = find_stills(source)
+    if source.is_dir():
+        with _unfinished_folder(output) as folder:
+            for done, still in enumerate(read_stills(paths), start=1):
+                write_still(still, folder / still.path.name, still.path.suffix)
+                on_progress(Progress("restore", done, len(paths), time.monotonic() - begun))
+    else:
+        suffix = check_still_suffix(output)
+        unfinished = UnfinishedFile(output)
+        try:
+            for still in read_stills(paths):
+                write_still(still, unfinished.path, suffix)
+        except BaseException:
+            unfinished.discard()
+            raise
+        unfinished.keep()
+    return RestoreResult(source, output, len(paths), time.monotonic() - begun, "still")
+
+
+@contextmanager
+def _unfinished_folder(final: Path) -> Iterator[Path]:
+    """A folder that gets its name when everything is in it; an old one is replaced only then."""
+    if not final.parent.is_dir():
+        raise OutputError(f"The folder {final.parent} does not exist; create it first.")
+    if final.exists() and not final.is_dir():
+        raise OutputError(f"{final} is a file; a folder of frames needs a folder's name.")
+    part = final.with_name(f".{final.name}.vidref-part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir()
+        yield part
+        if final.exists():
+            old = final.with_name(f".{final.name}.vidref-old")
+            os.replace(final, old)
+            os.replace(part, final)
+            shutil.rmtree(old)
+        else:
+            os.replace(part, final)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"{final} could not be written: {reason}.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

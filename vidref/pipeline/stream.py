@@ -1,0 +1,61 @@
+"""Bounded queues between stages: the slowest stage is always busy, and memory never grows."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """The stage's last word: how it ended."""
+
+    error: BaseException | None
+
+
+def run_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+    """Produce `items` in a thread of their own, at most `depth` ahead of whoever takes them.
+
+    The producer's exception is raised here, in its place; closing this iterator stops the producer
+    and waits for it, so that nothing still reads a file that is about to be closed.
+    """
+    waiting: queue.Queue[Any] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(item: object) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def produce() -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                if not put(item):
+                    return
+        except BaseException as raised:  # handed to the consumer, who raises it
+            error = raised
+        put(_Ended(error))
+
+    thread = threading.Thread(target=produce, name="vidref-decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = waiting.get()
+            if isinstance(item, _Ended):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

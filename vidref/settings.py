@@ -1,0 +1,151 @@
+"""One typed tree of settings: configs/default.yaml, then the user's file, then flags.
+
+It is validated once, here; rooms receive plain values and never read configuration.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from vidref.errors import SettingsError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+def parse_time(value: Any) -> Fraction | None:
+    """Seconds, `m:s` or `h:m:s`, exact: no float ever stands between a user and a frame."""
+    if value is None or isinstance(value, Fraction):
+        return value
+    fields = str(value).split(":")
+    if len(fields) > 3:
+        raise ValueError(f"{value!r} is not a time; write seconds, m:s or h:m:s")
+    seconds = Fraction(0)
+    for part in fields:
+        try:
+            seconds = seconds * 60 + Fraction(part.strip())
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(f"{value!r} is not a time; write seconds, m:s or h:m:s") from error
+    if seconds < 0:
+        raise ValueError(f"{value!r} lies before the clip's beginning; write 0 or more")
+    return seconds
+
+
+Time = Annotated[Fraction | None, BeforeValidator(parse_time)]
+
+
+class _Branch(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class SpanSettings(_Branch):
+    """Which part of the clip."""
+
+    start: Time
+    end: Time
+    preview: Time
+
+    @model_validator(mode="after")
+    def _is_not_empty(self) -> SpanSettings:
+        if self.preview is not None and self.end is not None:
+            raise ValueError("give --end or --preview, not both")
+        if self.preview == 0:
+            raise ValueError("a preview of 0 seconds shows nothing")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise ValueError("--end must lie after --start")
+        return self
+
+    @property
+    def bounds(self) -> tuple[Fraction, Fraction | None]:
+        start = self.start or Fraction(0)
+        return start, start + self.preview if self.preview else self.end
+
+
+class OutputSettings(_Branch):
+    """How the picture is encoded and what the file leaves out."""
+
+    container: str | None
+    codec: str | None
+    crf: Annotated[float, Field(ge=0, le=63)] | None
+    preset: str | None
+    lossless: bool
+    prores: bool
+    drop: tuple[int, ...] | Literal["unsupported"]
+    overwrite: bool
+
+
+class PictureSettings(_Branch):
+    """What is done to the whole picture: nothing, unless asked."""
+
+    deinterlace: bool
+
+
+class Settings(_Branch):
+    """Everything a run can be told."""
+
+    span: SpanSettings
+    output: OutputSettings
+    picture: PictureSettings
+    threads: Annotated[int, Field(ge=0)]
+    queue_frames: Annotated[int, Field(ge=1)]
+
+    @staticmethod
+    def load(config: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
+        """`flags` maps dotted names ("output.crf") to values; None means "not given"."""
+        tree = _read(CONFIGS / "default.yaml")
+        if config is not None:
+            _merge(tree, _read(config), str(config))
+        for name, value in (flags or {}).items():
+            if value is not None:
+                _set(tree, name, value)
+        try:
+            return Settings.model_validate(tree)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        reason = (error.strerror or "unreadable").lower()
+        raise SettingsError(f"The config {path} cannot be read ({reason}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"The config {path}{where} is not valid YAML.") from error
+    if not isinstance(tree, dict):
+        raise SettingsError(f"The config {path} must hold names and values, as default.yaml does.")
+    return tree
+
+
+def _merge(tree: dict[str, Any], over: dict[str, Any], source: str) -> None:
+    for name, value in over.items():
+        if name not in tree:
+            known = ", ".join(tree)
+            raise SettingsError(f"{source} sets {name!r}, which is unknown; known are: {known}.")
+        if isinstance(tree[name], dict):
+            if not isinstance(value, dict):
+                raise SettingsError(f"{source}: {name!r} holds settings, not a single value.")
+            _merge(tree[name], value, source)
+        else:
+            tree[name] = value
+
+
+def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *branches, leaf = dotted.split(".")
+    for branch in branches:
+        tree = tree[branch]
+    tree[leaf] = value
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+    message = first["msg"].removeprefix("Value error, ")
+    name = f"The setting {where}" if where else "The settings"
+    return f"{name} cannot be {first.get('input')!r}: {message}." if where else f"{message}."

@@ -1,0 +1,242 @@
+"""Trains the recogniser from identities alone; no other network has a say in it.
+
+Checkpoints are chosen on people held out of the train split, by true accepts at one false accept
+in a thousand, clean and degraded; the dev split and the judge network are never seen here.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidref.training import face_augment
+from vidref.training.face_run import (
+    Averaged,
+    Clock,
+    RunFolder,
+    learning_rate_factor,
+    training_device,
+)
+from vidref.training.recogniser_data import PairSampler, People, hold_out, inner, read_people
+from vidref.training.recogniser_loss import PeopleProxies, agreement
+from vidref.training.recogniser_network import FACE_SIZE, RecogniserNetwork
+
+
+@dataclass(frozen=True)
+class RecogniserRecipe:
+    """Everything a run is determined by, beside the data; read from train-recogniser.yaml."""
+
+    minutes: float
+    steps: int
+    seed: int
+    widths: tuple[int, int, int]
+    blocks: tuple[int, int, int]
+    embedding_size: int
+    people_per_batch: int
+    several_weight: float
+    learning_rate: float
+    proxy_learning_rate: float
+    weight_decay: float
+    scale: float
+    margin: float
+    temperature: float
+    agreement_weight: float
+    pairs_only_until: float
+    held_out_people: int
+    average_decay: float
+    workers: int
+    measure_every_minutes: float
+
+
+def as_input(faces: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 NHWC RGB to the [-1, 1] channels-last batch that the network reads."""
+    batch = torch.from_numpy(faces).to(device).permute(0, 3, 1, 2)
+    return batch.float().sub_(127.5).div_(127.5).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def embed(network: torch.nn.Module, faces: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Unit embeddings, each face and its mirror added."""
+    parts = []
+    for start in range(0, len(faces), 128):
+        batch = as_input(faces[start : start + 128], device)
+        both = functional.normalize(network(batch).float()) + functional.normalize(
+            network(batch.flip(3)).float()
+        )
+        parts.append(functional.normalize(both).cpu())
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Inner squares of the held-out people, clean and degraded once for all measurements."""
+
+    people: NDArray[np.int64]
+    clean: NDArray[np.uint8]
+    degraded: NDArray[np.uint8]
+
+    @staticmethod
+    def of(held: People, seed: int) -> HeldOut:
+        owners = [p for p, photos in enumerate(held.photos) for _ in photos]
+        clean = [inner(held.faces[i]) for photos in held.photos for i in photos]
+        scale = FACE_SIZE / 512
+        degraded = []
+        for index, face in enumerate(clean):
+            rng = np.random.default_rng((seed, index))
+            degraded.append(
+                face_augment.degrade(
+                    face,
+                    rng,
+                    sigma=scale * rng.uniform(0, 8),
+                    shrink=scale * rng.uniform(1, 8),
+                    noise=rng.uniform(0, 15),
+                    quality=int(rng.uniform(60, 100)),
+                )
+            )
+        return HeldOut(np.array(owners), np.stack(clean), np.stack(degraded))
+
+    def accepts(self, network: torch.nn.Module, device: torch.device) -> tuple[float, float]:
+        """True accepts at one false in a thousand: clean pairs, and one side degraded."""
+        clean = embed(network, self.clean, device)
+        degraded = embed(network, self.degraded, device)
+        same = self.people[:, None] == self.people[None]
+        upper = np.triu(np.ones_like(same), 1)
+        apart = ~np.eye(len(same), dtype=bool)
+        return (
+            true_accepts((clean @ clean.T).numpy(), same & upper, ~same & upper),
+            true_accepts((clean @ degraded.T).numpy(), same & apart, ~same),
+        )
+
+
+def true_accepts(
+    scores: NDArray[np.float32], same: NDArray[np.bool_], different: NDArray[np.bool_]
+) -> float:
+    threshold = np.quantile(scores[different], 0.999)
+    return float((scores[same] > threshold).mean())
+
+
+def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bool) -> Path:
+    """Runs until the recipe's limits; returns the folder, whose `best.safetensors` is the result."""
+    torch.manual_seed(recipe.seed)
+    device = training_device()
+    everyone = read_people(data, "train")
+    people, held = hold_out(everyone, recipe.held_out_people, recipe.seed)
+    held_out = HeldOut.of(held, recipe.seed)
+    sampler = PairSampler(people, recipe.people_per_batch, recipe.several_weight, recipe.seed)
+
+    network = RecogniserNetwork(recipe.widths, recipe.blocks, recipe.embedding_size)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    proxies = PeopleProxies(len(people), recipe.embedding_size, recipe.scale).to(device)
+    averaged = Averaged(network, recipe.average_decay)
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": list(network.parameters()), "weight_decay": recipe.weight_decay},
+            {"params": list(proxies.parameters()), "weight_decay": 0.0},
+        ]
+    )
+    clock = Clock(recipe.minutes, recipe.steps)
+    folder = RunFolder(out)
+    modules = {"network": network, "proxies": proxies, "averaged": averaged.network}
+    notes = {"best": 0.0, "imprinted": 0.0, "measured": 0.0}
+    if resume and folder.state_file.exists():
+        notes = folder.load_state(clock, modules, optimiser)
+        averaged.restored(clock.step)
+    else:
+        _write_sheet(sampler, folder)
+
+    pool = ThreadPoolExecutor(recipe.workers) if recipe.workers else None
+    ahead = ThreadPoolExecutor(1)
+    upcoming = ahead.submit(sampler.batch, clock.step, pool)
+    clock.start()
+    while clock.progress < 1:
+        faces, owners = upcoming.result()
+        upcoming = ahead.submit(sampler.batch, clock.step + 1, pool)
+        if not notes["imprinted"] and clock.progress >= recipe.pairs_only_until:
+            _imprint(proxies, network, people, device)
+            notes["imprinted"] = 1.0
+        factor = learning_rate_factor(clock.progress)
+        optimiser.param_groups[0]["lr"] = recipe.learning_rate * factor
+        optimiser.param_groups[1]["lr"] = recipe.proxy_learning_rate * factor
+
+        targets = torch.from_numpy(owners).to(device)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            embeddings = network(as_input(faces, device))
+        embeddings = embeddings.float()
+        alike = agreement(embeddings, targets, recipe.temperature)
+        loss = alike
+        identified = torch.zeros(())
+        if notes["imprinted"]:
+            since = (clock.progress - recipe.pairs_only_until) / (1 - recipe.pairs_only_until)
+            identified = proxies(embeddings, targets, recipe.margin * min(1.0, since / 0.3))
+            loss = identified + recipe.agreement_weight * alike
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        averaged.update(network)
+        clock.tick()
+
+        if clock.step % 20 == 0:
+            folder.log(
+                step=clock.step,
+                minutes=clock.seconds / 60,
+                agreement=alike.item(),
+                people=identified.item(),
+            )
+        due = clock.seconds / 60 - notes["measured"] >= recipe.measure_every_minutes
+        if due or clock.progress >= 1:
+            notes["measured"] = clock.seconds / 60
+            clean, degraded = held_out.accepts(averaged.network, device)
+            folder.log(step=clock.step, held_out=clean, held_out_moderate=degraded)
+            if clean + degraded >= notes["best"]:
+                notes["best"] = clean + degraded
+                save_network(averaged.network, folder.path / "best.safetensors", recipe)
+            folder.save_state(clock, modules, optimiser, notes)
+    ahead.shutdown(cancel_futures=True)
+    if pool is not None:
+        pool.shutdown()
+    return folder.path
+
+
+def save_network(network: torch.nn.Module, path: Path, recipe: RecogniserRecipe) -> None:
+    from safetensors.torch import save_file
+
+    shape = f"{list(recipe.widths)} {list(recipe.blocks)} {recipe.embedding_size}"
+    state = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
+    save_file(state, path, metadata={"shape": shape})
+
+
+@torch.no_grad()
+def _imprint(
+    proxies: PeopleProxies,
+    network: torch.nn.Module,
+    people: People,
+    device: torch.device,
+) -> None:
+    """Sets every person's proxy to the mean embedding of that person's photographs."""
+    network.eval()
+    order = [i for photos in people.photos for i in photos]
+    owners = torch.tensor([p for p, photos in enumerate(people.photos) for _ in photos])
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        embeddings = embed(network, np.stack([inner(people.faces[i]) for i in order]), device)
+    means = torch.zeros_like(proxies.directions.data, device="cpu")
+    means.index_add_(0, owners, embeddings)
+    proxies.directions.data.copy_(functional.normalize(means, dim=1))
+    network.train()
+
+
+def _write_sheet(sampler: PairSampler, folder: RunFolder) -> None:
+    """The first batch as a picture, so that a person can see what is being learned from."""
+    faces, _ = sampler.batch(0, None)
+    half = len(faces) // 2
+    pairs = [np.hstack([faces[i], faces[i + half]]) for i in range(half - half % 6)]
+    rows = [np.hstack(pairs[i : i + 6]) for i in range(0, len(pairs), 6)]
+    cv2.imwrite(str(folder.path / "samples.png"), np.vstack(rows)[..., ::-1])
