@@ -236,9 +236,7 @@ def _gather(
     return mean
 
 
-def _add(
-    view: Samples, delta: np.ndarray[Any, np.dtype[np.float32]], layout: Layout
-) -> None:
+def _add(view: Samples, delta: np.ndarray[Any, np.dtype[np.float32]], layout: Layout) -> None:
     most = (1 << layout.bits) - 1
     old = (view >> layout.shift).astype(np.float32)
     new = np.clip(np.rint(old + delta), 0, most).astype(view.dtype) << layout.shift

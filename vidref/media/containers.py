@@ -15,6 +15,8 @@ from vidref.errors import OutputError
 if TYPE_CHECKING:
     import av.stream
 
+    from vidref.media.probe import Picture
+
 MUXERS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
@@ -42,7 +44,16 @@ MOV_FAMILY = ("mp4", "mov", "3gp")
 # Containers whose timestamps are a broadcast clock that may start anywhere.
 CLOCKED = ("mpegts", "mpeg", "vob", "svcd", "dvd")
 CONSTANT_RATE_ONLY = ("avi", "dv", "mxf", "yuv4mpegpipe")
-IMAGE_MIMETYPES = {"mjpeg": "image/jpeg", "png": "image/png", "bmp": "image/bmp", "gif": "image/gif"}
+# How far a frame may stand from a constant rate's grid, in frames: room for clocks that round to
+# milliseconds, and none for timing that really varies.
+RATE_TOLERANCE = Fraction(1, 4)
+COARSEST_CLOCK = Fraction(1, 240)
+IMAGE_MIMETYPES = {
+    "mjpeg": "image/jpeg",
+    "png": "image/png",
+    "bmp": "image/bmp",
+    "gif": "image/gif",
+}
 
 # Tags that describe the old file, not the recording: the new file gets its own.
 FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -68,12 +79,16 @@ def muxer_for(path: Path) -> str:
     return MUXERS[suffix]
 
 
-def demuxer_matches(demuxer: str, muxer: str) -> bool:
-    """Whether a file read by `demuxer` ("mov,mp4,m4a,...") and one by `muxer` are of a kind."""
-    names = demuxer.split(",")
-    if muxer in CLOCKED:
-        return any(name in CLOCKED for name in names)
-    return muxer in names or (muxer == "webm" and "matroska" in names)
+def is_clocked(demuxer: str) -> bool:
+    """Whether a file read by `demuxer` (such as "mov,mp4,m4a") runs on a broadcast clock."""
+    return any(name in CLOCKED for name in demuxer.split(","))
+
+
+def output_time_base(muxer: str, picture: Picture) -> Fraction:
+    """The source's own clock; for containers without timestamps, one tick a frame."""
+    if muxer not in CONSTANT_RATE_ONLY or picture.time_base >= COARSEST_CLOCK:
+        return picture.time_base
+    return 1 / picture.average_rate
 
 
 def muxer_options(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.codec
@@ -97,10 +97,10 @@ FALLBACKS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1", "rawvideo")
 
 HARDWARE = ("nvenc", "qsv", "videotoolbox", "vaapi", "amf")
 PRORES_PROFILES = {"proxy": "proxy", "lt": "lt", "standard": "standard", "hq": "hq"}
-MPEG2_RATES = tuple(
-    Fraction(n, d)
-    for n, d in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001))
-) + (Fraction(60),)
+MPEG2_RATES = (
+    *(Fraction(rate) for rate in (24, 25, 30, 50, 60)),
+    *(Fraction(rate * 1000, 1001) for rate in (24, 30, 60)),
+)
 MPEG4_LARGEST_CLOCK = 65535
 # yuvj420p and its like are yuv420p that says "full range" in its name.
 RANGE_IN_NAME = {f"yuvj{k}p": f"yuv{k}p" for k in ("411", "420", "422", "440", "444")}
@@ -209,11 +209,9 @@ def container_holds(container: str, codec: str, encoder: str) -> bool:
     return encoder in supported or codec in supported
 
 
-def _pixel_format(
-    family: Family, picture: Picture, exact: bool
-) -> tuple[str | None, str | None]:
+def _pixel_format(family: Family, picture: Picture, exact: bool) -> tuple[str | None, str | None]:
     """The encoder's format for these samples, and a sentence if it cannot hold them all."""
-    formats = [f.name for f in av.codec.Codec(family.encoder, "w").video_formats or []]
+    formats = encoder_formats(family.encoder)
     source = picture.pix_fmt
     if not formats or source in formats:
         return source, None
@@ -222,12 +220,23 @@ def _pixel_format(
         return alias, None
     if exact:
         return _wider(source, formats), None
-    best = _wider(source, formats) or str(
-        av.codec.codec.find_best_pix_fmt_of_list(formats, source, picture.has_alpha)[0].name
-    )
+    best = _wider(source, formats) or nearest_format(formats, source)
     if _holds_all(source, best):
         return best, None
     return best, f"{source} is stored as {best}, the nearest that {family.codec} can hold here."
+
+
+def encoder_formats(encoder: str) -> list[str]:
+    """The pixel formats an encoder takes; empty when it takes them all."""
+    listed: Any = av.codec.Codec(encoder, "w").video_formats
+    return [video_format.name for video_format in listed or []]
+
+
+def nearest_format(formats: list[str], source: str) -> str:
+    """The format that loses the least of `source`, by FFmpeg's own reckoning."""
+    has_alpha = any(c.is_alpha for c in av.VideoFormat(source, 64, 64).components)
+    best: Any = av.codec.codec.find_best_pix_fmt_of_list(formats, source, has_alpha)[0]
+    return str(best.name)
 
 
 def _wider(source: str, formats: list[str]) -> str | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from vidref.media.sidedata import side_data
+
 if TYPE_CHECKING:
     import av.video.frame
 
@@ -65,12 +67,11 @@ def hdr_metadata(frame: av.video.frame.VideoFrame) -> HdrMetadata:
     mastering = None
     light: tuple[int | None, int | None] = (None, None)
     dynamic = []
-    for data in frame.side_data:
-        name = data.type.name
+    for name, raw in side_data(frame):
         if name == "MASTERING_DISPLAY_METADATA":
-            mastering = _mastering(bytes(data))
+            mastering = _mastering(raw)
         elif name == "CONTENT_LIGHT_LEVEL":
-            light = struct.unpack_from("=II", bytes(data))
+            light = struct.unpack_from("=II", raw)
         elif DYNAMIC.get(name):
             dynamic.append(DYNAMIC[name])
     return HdrMetadata(mastering, light[0], light[1], tuple(dynamic))

@@ -85,9 +85,9 @@ def channels(frame: av.video.frame.VideoFrame, layout: Layout) -> list[Samples]:
 
 
 def _plane(frame: av.video.frame.VideoFrame, index: int, layout: Layout, step: int) -> Samples:
-    plane = frame.planes[index]
+    plane: Any = frame.planes[index]
     flat = np.frombuffer(plane, dtype=layout.dtype)
-    rows = flat[: plane.height * (plane.line_size // layout.dtype.itemsize)]
+    rows: Samples = flat[: plane.height * (plane.line_size // layout.dtype.itemsize)]
     return rows.reshape(plane.height, -1)
 
 

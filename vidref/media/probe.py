@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vidref.media.colour import Colour
 from vidref.media.hdr import HdrMetadata, hdr_metadata
+from vidref.media.sidedata import side_data
 
 if TYPE_CHECKING:
     import av
@@ -140,9 +141,9 @@ def _describe_picture(
 
 def _display_matrix(first: av.video.frame.VideoFrame) -> tuple[int, ...] | None:
     """How a player turns and mirrors the stored picture: nine fixed-point numbers."""
-    for data in first.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            return struct.unpack_from("=9i", bytes(data))
+    for name, raw in side_data(first):
+        if name == "DISPLAYMATRIX":
+            return struct.unpack_from("=9i", raw)
     return None
 
 

@@ -222,9 +222,8 @@ class Reader:
                         self._note_cover_art(packet)
                         yield Passing(packet, packet.stream.index)
                     continue
-                if end is not None and packet.dts is not None:
-                    if packet.dts * packet.time_base > end:
-                        break
+                if _is_past(packet, end):
+                    break
                 yield from self._decode(packet)
         except av.error.InvalidDataError:
             self.damage.ended_early = True
@@ -267,6 +266,10 @@ class Reader:
 _END = object()
 
 
+def _is_past(packet: av.packet.Packet[Any], end: Fraction | None) -> bool:
+    return end is not None and packet.dts is not None and packet.dts * packet.time_base > end
+
+
 def deinterlaced(items: Iterator[Frame | Passing]) -> Iterator[Frame | Passing]:
     """The same frames at the same times, each made whole from its two fields."""
     filter_ = Deinterlacer()
@@ -296,9 +299,11 @@ def _open(source: Path | None) -> av.container.InputContainer:
             raise InputError(f"{name} is empty (0 bytes); copy it again from its source.")
     try:
         # Tags in an old encoding must come out byte for byte as they went in.
-        return av.open(
-            str(source) if source else sys.stdin.buffer, metadata_errors="surrogateescape"
+        file: Any = str(source) if source else sys.stdin.buffer
+        container: av.container.InputContainer = av.open(
+            file, "r", metadata_errors="surrogateescape"
         )
+        return container
     except PermissionError as error:
         raise InputError(f"{name} may not be read; check its permissions.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:

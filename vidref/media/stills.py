@@ -19,6 +19,7 @@ import av.codec
 import av.error
 
 from vidref.errors import InputError, OutputError, UnsupportedStreamError
+from vidref.media.encoders import encoder_formats, nearest_format
 
 if TYPE_CHECKING:
     import av.video.frame
@@ -131,7 +132,7 @@ def _encode(image: av.video.frame.VideoFrame, target: Path, suffix: str) -> None
     form = FORMATS[suffix]
     context: Any = av.CodecContext.create(form.encoder, "w")
     context.width, context.height = image.width, image.height
-    context.pix_fmt = _pixel_format(form.encoder, image.format.name, suffix)
+    context.pix_fmt = _pixel_format(form.encoder, image.format.name)
     context.time_base = "1/25"
     context.options = dict(form.options)
     if image.color_range:
@@ -147,12 +148,8 @@ def _encode(image: av.video.frame.VideoFrame, target: Path, suffix: str) -> None
     target.write_bytes(b"".join(bytes(packet) for packet in packets))
 
 
-def _pixel_format(encoder: str, source: str, suffix: str) -> str:
-    formats = [f.name for f in av.codec.Codec(encoder, "w").video_formats or []]
+def _pixel_format(encoder: str, source: str) -> str:
+    formats = encoder_formats(encoder)
     if source in formats:
         return source
-    has_alpha = any(c.is_alpha for c in av.VideoFormat(source, 64, 64).components)
-    best, _ = av.codec.codec.find_best_pix_fmt_of_list(formats, source, has_alpha)
-    if best is None:
-        raise UnsupportedStreamError(f"A {source} picture cannot be written as {suffix}.")
-    return str(best.name)
+    return nearest_format(formats, source)

@@ -46,8 +46,8 @@ class UnfinishedFile:
             if is_empty:
                 raise OutputError(f"{self.final} came out empty; nothing was replaced.")
             if self.final.exists():
-                os.chmod(self.path, stat.S_IMODE(self.final.stat().st_mode))
-            os.replace(self.path, self.final)
+                self.path.chmod(stat.S_IMODE(self.final.stat().st_mode))
+            self.path.replace(self.final)
             _sync_folder(self.final.parent)
         except OSError as error:
             self.path.unlink(missing_ok=True)

@@ -49,6 +49,7 @@ class Writer:
         self._encoding = encoding
         self._refuse_streams_that_do_not_fit(drop)
         self._shift = self._time_shift()
+        self._time_base = containers.output_time_base(muxer, reader.clip.picture)
         self._times = _PacketTimes()
         self._last_dts: dict[int, int] = {}
         self.mended_packets = 0
@@ -64,13 +65,13 @@ class Writer:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; its planes are not looked at."""
-        times = self._times
-        times.push(frame.pts - round(self._shift / frame.time_base), frame.duration)
+        pts, duration = self._output_time(frame)
+        self._times.push(pts, duration)
         image = frame.image
-        image.pts = times.pushed - 1
+        image.pts = self._times.pushed - 1
         image.time_base = 1 / self._encoding.rate
         image.pict_type = 0  # the new encoder, not the old one, decides which frames are keys
-        self._mux_picture(image, frame.time_base)
+        self._mux_picture(image)
 
     def copy(self, item: Passing) -> None:
         """Hand a packet of another stream on, byte for byte."""
@@ -89,7 +90,7 @@ class Writer:
     def finish(self) -> None:
         """Flush the encoder, write the index, and put the file in its place."""
         if self._times.pushed:
-            self._mux_picture(None, self._reader.clip.picture.time_base)
+            self._mux_picture(None)
         self._guard(self._output.close)
         if self._file:
             self._file.keep()
@@ -141,9 +142,8 @@ class Writer:
         reader = self._reader
         if not reader.span.is_whole:
             return reader.origin
-        if any(name in containers.CLOCKED for name in reader.clip.container.split(",")):
-            if self._muxer not in containers.CLOCKED:
-                return _earliest(reader.container)
+        if containers.is_clocked(reader.clip.container) and self._muxer not in containers.CLOCKED:
+            return _earliest(reader.container)
         return Fraction(0)
 
     def _open(self) -> av.container.OutputContainer:
@@ -206,7 +206,7 @@ class Writer:
         if encoding.family == "hevc" and self._muxer in containers.MOV_FAMILY:
             context.codec_tag = "hvc1"  # QuickTime plays no other kind of HEVC
         context.options = dict(encoding.options)
-        stream.time_base = picture.time_base
+        stream.time_base = self._time_base
         stream.metadata.update(containers.kept_picture_tags(source.metadata))
         stream.disposition = source.disposition
         if picture.display_matrix:
@@ -216,9 +216,7 @@ class Writer:
 
     def _add_copy(self, source: av.stream.Stream) -> av.stream.Stream:
         stream: av.stream.Stream = self._output.add_stream_from_template(source, opaque=True)
-        stream.metadata.update(
-            {k: v for k, v in source.metadata.items() if k.lower() != "encoder"}
-        )
+        stream.metadata.update({k: v for k, v in source.metadata.items() if k.lower() != "encoder"})
         stream.disposition = source.disposition
         return stream
 
@@ -260,10 +258,23 @@ class Writer:
                 "another --codec, or an .mkv output."
             ) from error
 
-    def _mux_picture(self, image: av.video.frame.VideoFrame | None, time_base: Fraction) -> None:
+    def _output_time(self, frame: Frame) -> tuple[int, int]:
+        """(pts, duration) of the frame in the output's ticks."""
+        if self._muxer not in containers.CONSTANT_RATE_ONLY:
+            return frame.pts - round(self._shift / frame.time_base), frame.duration
+        exact = (frame.time - self._shift) / self._time_base
+        number = round(exact)
+        if abs(exact - number) > containers.RATE_TOLERANCE or number <= self._times.last_pts:
+            raise UnsupportedStreamError(
+                f"{self._muxer} holds only a constant frame rate, and {self._reader.clip.name} "
+                f"leaves it at {float(frame.time):.3f} s; write an .mkv or .mp4 instead."
+            )
+        return number, 1
+
+    def _mux_picture(self, image: av.video.frame.VideoFrame | None) -> None:
         for packet in self._guard(self._video.encode, image):
             packet.pts, packet.dts, packet.duration = self._times.of(packet.pts, packet.dts)
-            packet.time_base = time_base
+            packet.time_base = self._time_base
             self._guard(self._output.mux_one, packet)
 
     def _keep_order(self, packet: Any, index: int) -> None:
@@ -306,6 +317,7 @@ class _PacketTimes:
     def __init__(self) -> None:
         self.pushed = 0
         self._first = 0
+        self.last_pts = -1
         self._window: deque[tuple[int, int]] = deque()
         self._start = 0
         self._usual = 1
@@ -314,6 +326,7 @@ class _PacketTimes:
         if self.pushed == 0:
             self._start, self._usual = pts, max(1, duration)
         self._window.append((pts, duration))
+        self.last_pts = pts
         self.pushed += 1
 
     def of(self, number: int, decode_number: int | None) -> tuple[int, int, int]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 from vidref.errors import OutputError, SettingsError
@@ -28,7 +28,7 @@ def restore_stills(
     """A photo becomes a photo, a folder of frames a folder of the same names."""
     if output == PIPE:
         raise OutputError("Photos cannot be written to standard output; name a file or a folder.")
-    if not settings.span.bounds == (0, None):
+    if settings.span.bounds != (Fraction(0), None):
         raise SettingsError("Photos have no time: --start, --end and --preview need a clip.")
     begun = time.monotonic()
     paths = find_stills(source)
@@ -64,11 +64,11 @@ def _unfinished_folder(final: Path) -> Iterator[Path]:
         yield part
         if final.exists():
             old = final.with_name(f".{final.name}.vidref-old")
-            os.replace(final, old)
-            os.replace(part, final)
+            final.replace(old)
+            part.replace(final)
             shutil.rmtree(old)
         else:
-            os.replace(part, final)
+            part.replace(final)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"{final} could not be written: {reason}.") from error

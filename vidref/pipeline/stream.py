@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ class _Ended:
     error: BaseException | None
 
 
-def run_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+def run_ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     """Produce `items` in a thread of their own, at most `depth` ahead of whoever takes them.
 
     The producer's exception is raised here, in its place; closing this iterator stops the producer
@@ -42,7 +42,7 @@ def run_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
             for item in items:
                 if not put(item):
                     return
-        except BaseException as raised:  # handed to the consumer, who raises it
+        except BaseException as raised:  # noqa: BLE001 - handed to the consumer, who raises it
             error = raised
         put(_Ended(error))
 
