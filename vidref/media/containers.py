@@ -122,6 +122,8 @@ def kept_picture_tags(tags: dict[str, str]) -> dict[str, str]:
 
 def can_hold(muxer: str, stream: av.stream.Stream) -> bool:
     """Ask the muxer itself: write a header with this stream alone into memory."""
+    if muxer == "dv":  # writes no header without a picture beside the sound
+        return stream.name == "pcm_s16le"
     try:
         with av.open(io.BytesIO(), "w", format=muxer, metadata_errors="surrogateescape") as trial:
             copy: Any = trial.add_stream_from_template(stream, opaque=True)

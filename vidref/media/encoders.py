@@ -6,6 +6,8 @@ otherwise the next family that loses nothing of depth and chroma, and the choice
 
 from __future__ import annotations
 
+import io
+import os
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -101,6 +103,14 @@ MPEG2_RATES = (
     *(Fraction(rate) for rate in (24, 25, 30, 50, 60)),
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 60)),
 )
+# What containers hold that cannot be asked: FFmpeg has no list of it.
+HELD = {
+    "mpegts": {"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "av1"},
+    "mpeg": {"mpeg1video", "mpeg2video"},
+    "vob": {"mpeg1video", "mpeg2video"},
+    "dv": {"dvvideo"},
+    "nut": set(FAMILIES),
+}
 MPEG4_LARGEST_CLOCK = 65535
 # yuvj420p and its like are yuv420p that says "full range" in its name.
 RANGE_IN_NAME = {f"yuvj{k}p": f"yuv{k}p" for k in ("411", "420", "422", "440", "444")}
@@ -201,10 +211,9 @@ def _hardware(name: str) -> Family | None:
 @cache
 def container_holds(container: str, codec: str, encoder: str) -> bool:
     """Whether the muxer takes this codec."""
-    import io
-
+    if container in HELD:
+        return codec in HELD[container]
     with av.open(io.BytesIO(), "w", format=container) as output:
-        # AVI and raw containers answer "perhaps" for what they have no tag of; trust only a yes.
         supported = output.supported_codecs
     return encoder in supported or codec in supported
 
@@ -294,6 +303,8 @@ def _options(
         if picture.hdr.mastering:
             params.append("hdr10=1")
         options["x265-params"] = ":".join(params)
+    if family.encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # it prints its banner from C, past every switch
     if family.encoder == "libsvtav1" and picture.hdr:
         options["svtav1-params"] = ":".join(picture.hdr.svtav1_params())
     notes += _hdr_losses(family, picture)

@@ -13,7 +13,7 @@ import errno
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import av.video.frame
     import av.video.stream
 
+INVENT_TIMES = 1  # AVFMT_FLAG_GENPTS
 # Sound and subtitles lie a little before the picture they belong to; a seek goes back this far.
 SEEK_MARGIN_S = Fraction(2)
 
@@ -94,21 +95,45 @@ class Span:
         return self.start == 0 and self.end is None
 
 
-@dataclass
 class _Clock:
-    """Gives every frame a strictly later timestamp than the one before."""
+    """Gives every frame its time: strictly later than the frame before, and as a player guesses it.
 
-    time_base: Fraction
-    usual: int
-    last: int | None = None
-    mended: int = field(default=0)
+    A frame has a presentation time where the container stores one, and the decoding time of the
+    packet that let it out. Whichever of the two has run backwards less often is believed. Where
+    nothing stores presentation times (AVI), the decoder's delay is taken off: the first picture
+    belongs to the first packet.
+    """
+
+    def __init__(self, usual: int) -> None:
+        self.mended = 0
+        self.first_packet_dts: int | None = None
+        self._delay: int | None = None
+        self._usual = usual
+        self._last: int | None = None
+        self._last_of = {"pts": -(1 << 62), "dts": -(1 << 62)}
+        self._faults = {"pts": 0, "dts": 0}
 
     def stamp(self, pts: int | None, dts: int | None) -> int:
-        wanted = pts if pts is not None else dts
-        if wanted is None or (self.last is not None and wanted <= self.last):
+        if self._delay is None:
+            first = self.first_packet_dts
+            has_only_dts = pts is None and dts is not None and first is not None
+            self._delay = dts - first if has_only_dts else 0  # type: ignore[operator]
+        dts = None if dts is None else dts - self._delay
+        for name, value, other in (("dts", dts, pts), ("pts", pts, dts)):
+            if value is not None:
+                self._faults[name] += value <= self._last_of[name]
+                self._last_of[name] = value
+            elif other is not None:
+                self._last_of[name] = other
+        believes_pts = dts is None or self._faults["pts"] <= self._faults["dts"]
+        wanted = pts if pts is not None and believes_pts else dts
+        if wanted is None or (self._last is not None and wanted <= self._last):
             self.mended += 1
-            wanted = 0 if self.last is None else self.last + (self.usual if wanted is None else 1)
-        self.last = wanted
+            if self._last is None:
+                wanted = 0
+            else:
+                wanted = self._last + (self._usual if wanted is None else 1)
+        self._last = wanted
         return wanted
 
 
@@ -126,6 +151,7 @@ class Reader:
         self.span = span or Span()
         self.damage = Damage()
         self._path = source
+        self._first_dts: int | None = None
         self.container = _open(source)
         try:
             self._video = _picture_stream(self.container, self._name)
@@ -186,7 +212,8 @@ class Reader:
     def _read(self) -> Iterator[Frame | Passing]:
         base = self._video.time_base or Fraction(1, 90_000)
         rate = self._video.average_rate or self._video.guessed_rate or Fraction(25)
-        clock = _Clock(base, usual=max(1, round(1 / (rate * base))))
+        usual = max(1, round(1 / (rate * base)))
+        clock = _Clock(usual)
         start = self.origin
         end = None if self.span.end is None else self._clip_start() + self.span.end
         if self.span.start:
@@ -200,6 +227,7 @@ class Reader:
                 continue
             if item is _END:
                 return
+            clock.first_packet_dts = self._first_dts
             pts = clock.stamp(item.pts, item.dts)
             self.damage.untimed_frames = clock.mended
             time = pts * base
@@ -209,7 +237,7 @@ class Reader:
                 continue
             if item.is_corrupt:
                 self.damage.corrupt_frames += 1
-            yield Frame(item, index, pts, item.duration or clock.usual, base)
+            yield Frame(item, index, pts, item.duration or usual, base)
             index += 1
 
     def _demux(self) -> Iterator[Any]:
@@ -222,6 +250,8 @@ class Reader:
                         self._note_cover_art(packet)
                         yield Passing(packet, packet.stream.index)
                     continue
+                if self._first_dts is None:
+                    self._first_dts = packet.dts
                 if _is_past(packet, end):
                     break
                 yield from self._decode(packet)
