@@ -1,0 +1,154 @@
+"""Batches for the restorer, made on the device: cut, looked at, damaged, embedded.
+
+Every draw comes from generators seeded by (seed, step, rank): a batch does not depend on history.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vidref.model.recogniser import Recogniser
+from vidref.training.degradation import NAMED, degrade_batch, draw
+from vidref.training.pairs import Pairing
+from vidref.training.photos import Photos
+from vidref.training.restorer_config import TrainingConfig
+from vidref.training.video_damage import damage_video, look
+from vidref.training.views import (
+    FIXED,
+    REFERENCE,
+    SAME_PHOTO,
+    TARGET,
+    homographies,
+    jitter,
+    sample_views,
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures in [-1, 1]. R is the largest number of references that any target here has."""
+
+    target: Tensor
+    degraded: Tensor
+    real: Tensor
+    """(B, 1, S, S): 1 where the target's pixels come from the photograph."""
+    detail: Tensor
+    """(B,): the target's own resolution as a share of S."""
+    references: Tensor
+    """(B, R, 3, S, S)."""
+    photos: Tensor
+    """(B, R): which photograph each reference is."""
+    embeddings: Tensor | None
+    """(B, R, D)."""
+    counts: Tensor
+    """(B,): how many of the R references a target has."""
+    wrong: Tensor
+    """(B,): its references show somebody else."""
+
+
+def generators(seed: int, step: int, rank: int, device: torch.device) -> tuple[torch.Generator, ...]:
+    """Two independent generators, on the CPU and on the device, for one step of one process."""
+    made = []
+    for where in (torch.device("cpu"), device):
+        digest = hashlib.sha256(f"{seed} {step} {rank} {len(made)}".encode()).digest()
+        number = int.from_bytes(digest[:8], "big") >> 1
+        made.append(torch.Generator(where).manual_seed(number))
+    return tuple(made)
+
+
+class BatchMaker:
+    """Makes the batch of any step."""
+
+    def __init__(
+        self,
+        photos: Photos,
+        config: TrainingConfig,
+        device: torch.device,
+        recogniser: Recogniser | None,
+        rank: int = 0,
+    ) -> None:
+        self.photos, self.config, self.device = photos, config, device
+        self.recogniser, self.rank = recogniser, rank
+        data = config.data
+        self.pairing = Pairing(photos, data.references, data.several_share, data.wrong_share)
+
+    @torch.no_grad()
+    def make(self, step: int) -> Batch:
+        """The batch of a step."""
+        config, size = self.config, self.config.run.size
+        draws, noise = generators(config.run.seed, step, self.rank, self.device)
+        choice = self.pairing.choose(config.run.batch, draws)
+        count = len(choice.targets)
+        vary = config.data.vary
+        flip = (torch.rand(count, generator=draws) < 0.5) & config.data.flip
+        maps = homographies(TARGET if vary else FIXED, flip, draws)
+        target, real = sample_views(self.photos, choice.targets, maps, size)
+        if vary:
+            target = jitter(target, TARGET.colour, draws)
+        unit = look(target / 2 + 0.5, draws, config.damage.faded, config.damage.grey)
+        degraded = self._damage(unit, draws, noise)
+        shown = int(choice.counts.max())
+        references = torch.stack(
+            [
+                self._references(choice.references[:, j], choice.same_photo[:, j], draws)
+                for j in range(shown)
+            ],
+            1,
+        )
+        embeddings = None
+        if self.recogniser is not None:
+            flat = self.recogniser(references.flatten(0, 1))
+            embeddings = flat.view(count, shown, -1)
+        detail = self.photos.detail[choice.targets] * 512 / size
+        return Batch(
+            target=unit * 2 - 1,
+            degraded=degraded * 2 - 1,
+            real=real,
+            detail=detail.clamp(max=1).to(self.device),
+            references=references,
+            photos=choice.references[:, :shown],
+            embeddings=embeddings,
+            counts=choice.counts.to(self.device),
+            wrong=choice.wrong_person.to(self.device),
+        )
+
+    def _references(self, index: Tensor, same_photo: Tensor, draws: torch.Generator) -> Tensor:
+        """Views of reference photographs, varied much more where it is the target's own photo."""
+        augment = self.config.data.augment_references
+        flip = (torch.rand(len(index), generator=draws) < 0.5) & (augment & self.config.data.flip)
+        usual, strong = (REFERENCE, SAME_PHOTO) if augment else (FIXED, FIXED)
+        maps = torch.where(
+            same_photo.view(-1, 1, 1),
+            homographies(strong, flip, draws),
+            homographies(usual, flip, draws),
+        )
+        views, _ = sample_views(self.photos, index, maps, self.config.run.size)
+        where = same_photo.to(self.device).view(-1, 1, 1, 1)
+        varied = (jitter(views, strong.colour, draws), jitter(views, usual.colour, draws))
+        return torch.where(where, *varied)
+
+    def _damage(self, unit: Tensor, draws: torch.Generator, noise: torch.Generator) -> Tensor:
+        """Consecutive shares of the batch, each damaged in its way; targets are in random order."""
+        damage = self.config.damage
+        shares = {name: float(getattr(damage, name)) for name in (*NAMED, "video")}
+        bounds = torch.tensor([0.0, *shares.values()]).cumsum(0) / sum(shares.values())
+        # a random offset spreads the kinds fairly over the steps where a batch is small
+        offset = float(torch.rand(1, generator=draws))
+        edges = (bounds * len(unit) + offset).floor().long().clamp(max=len(unit))
+        edges[0] = 0
+        edges[-1] = len(unit)
+        parts = []
+        for (name, _), first, last in zip(shares.items(), edges, edges[1:], strict=False):
+            part = unit[int(first) : int(last)]
+            if len(part) == 0:
+                continue
+            if name == "video":
+                parts.append(damage_video(part, draws, noise, damage.encode, damage.group))
+            else:
+                drawn = draw(NAMED[name], len(part), unit.shape[-1], draws)
+                parts.append(degrade_batch(part, drawn, noise, damage.group))
+        return torch.cat(parts)

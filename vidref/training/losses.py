@@ -1,0 +1,90 @@
+"""The losses of the restorer, each a function of pictures in [-1, 1]."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from vidref.model.recogniser import Recogniser
+from vidref.training.perceptual import PerceptualEncoder
+
+
+def blur_matrices(detail: Tensor, size: int) -> Tensor:
+    """(B, size, size): the low-pass that leaves what a target of that resolution can show.
+
+    A photograph with a share d of the square's resolution has been enlarged 1/d times; what is
+    finer than its own pixels is invented by the enlargement, and must not be learnt.
+    """
+    sigma = (0.5 * (1 / detail.clamp(min=0.05) - 1)).clamp(min=1e-2)
+    place = torch.arange(size, device=detail.device, dtype=torch.float32)
+    weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma.view(-1, 1, 1) ** 2))
+    return weights / weights.sum(2, keepdim=True)
+
+
+def at_own_resolution(difference: Tensor, detail: Tensor) -> Tensor:
+    """A difference of pictures without what the target's native resolution could not show."""
+    if bool((detail >= 1).all()):
+        return difference
+    blur = blur_matrices(detail, difference.shape[-1]).to(difference)[:, None]
+    return blur @ difference @ blur.transpose(2, 3)
+
+
+def reconstruction(estimate: Tensor, target: Tensor, real: Tensor, detail: Tensor) -> Tensor:
+    """Mean absolute error per picture (B,), over real pixels, at the target's own resolution."""
+    error = at_own_resolution((estimate - target) * real, detail).abs().mean(1, keepdim=True)
+    return (error * real).sum((1, 2, 3)) / real.sum((1, 2, 3)).clamp(min=1)
+
+
+def identity_distance(a: Tensor, b: Tensor) -> Tensor:
+    """L_ID(a, b) = 1 - cos, of embeddings (..., D)."""
+    return 1 - functional.cosine_similarity(a, b, dim=-1)
+
+
+def hard_example_identity(
+    estimate: Tensor, truth: Tensor, references: Tensor, counts: Tensor, share: Tensor
+) -> Tensor:
+    """L_HID per picture (paper.md 2.3) of embeddings: (B, D), (B, D), (B, R, D).
+
+    (1 - share) L_ID(truth, estimate) + share * mean over the references of L_ID(reference, estimate);
+    with one reference it is the paper's. `share` (B,) is lambda, or zero for a wrong person's.
+    """
+    slots = torch.arange(references.shape[1], device=references.device)
+    present = (slots[None] < counts[:, None]).to(estimate)
+    to_references = identity_distance(estimate[:, None], references)
+    hard = (to_references * present).sum(1) / present.sum(1).clamp(min=1)
+    return (1 - share) * identity_distance(estimate, truth) + share * hard
+
+
+def recogniser_features(recogniser: Recogniser, estimate: Tensor, target: Tensor) -> Tensor:
+    """Distance per picture of the recogniser's feature maps, each in units of its own spread."""
+    with torch.no_grad():
+        wanted = recogniser.features(target)
+    return feature_distance(recogniser.features(estimate), wanted)
+
+
+def encoder_features(
+    encoder: PerceptualEncoder, estimate: Tensor, target: Tensor, detail: Tensor
+) -> Tensor:
+    """Distance per picture of the tiny autoencoder's features.
+
+    Scales that are finer than the target's own resolution are left out: there the target has nothing.
+    """
+    with torch.no_grad():
+        wanted = encoder(target)
+    kept = [
+        (1.0 / (2**level) <= detail).to(estimate) for level in range(len(wanted) - 1)
+    ] + [torch.ones_like(detail)]
+    return feature_distance(encoder(estimate), wanted, kept)
+
+
+def feature_distance(
+    found: list[Tensor], wanted: list[Tensor], kept: list[Tensor] | None = None
+) -> Tensor:
+    """Mean absolute difference (B,) over maps, each divided by the wanted map's mean magnitude."""
+    total = torch.zeros(len(found[0]), device=found[0].device)
+    for level, (a, b) in enumerate(zip(found, wanted, strict=True)):
+        size = b.abs().mean((1, 2, 3)).clamp(min=1e-3)
+        distance = (a - b).abs().mean((1, 2, 3)) / size
+        total = total + (distance if kept is None else distance * kept[level])
+    return total / len(found)

@@ -1,0 +1,469 @@
+"""Training the restorer: one loop for both configurations.
+
+    vidref train restorer --config vidref/configs/train-restorer.yaml --out runs/name
+
+The folder of a run holds log.csv, state.safetensors (exact resume), sheets/ and bundle/ (the
+averaged weights, ready for `vidref restore --model`).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vidref.errors import ModelError, SettingsError
+from vidref.model.bundle import RestorerNetwork, fill, is_own, load_network, save_bundle
+from vidref.model.config import RestorerConfig
+from vidref.model.context import Reference
+from vidref.model.diffusion import add_noise, alpha_bars, to_x0, x0_weight
+from vidref.model.recogniser import Recogniser
+from vidref.training import losses
+from vidref.training.batches import Batch, BatchMaker, generators
+from vidref.training.discriminator import PatchDiscriminator, discriminator_loss
+from vidref.training.machine import Machine
+from vidref.training.perceptual import PerceptualEncoder
+from vidref.training.photos import load_photos
+from vidref.training.restorer_config import TrainingConfig
+from vidref.training.sheets import save_sheet
+from vidref.training.state import (
+    Progress,
+    fill_optimiser,
+    load_state,
+    optimiser_tensors,
+    save_state,
+)
+
+
+class Trained(nn.Module):
+    """What has gradients: the context's projections and the denoiser, as one module."""
+
+    def __init__(self, network: RestorerNetwork) -> None:
+        super().__init__()
+        self.context, self.denoiser = network.context, network.denoiser
+
+    def forward(
+        self,
+        z_t: Tensor,
+        z_lq: Tensor,
+        t: Tensor,
+        raw: list[Tensor],
+        counts: Tensor,
+        no_crop: Tensor,
+        no_context: Tensor,
+    ) -> Tensor:
+        """The prediction, with each condition dropped where its mask (B,) says so."""
+        batch = len(z_t)
+        tokens = self.context.tokens(raw)
+        per_reference = tokens.shape[1]
+        tokens = tokens.reshape(batch, -1, tokens.shape[-1])
+        slots = torch.arange(tokens.shape[1], device=tokens.device) // per_reference
+        mask = (slots[None] < counts[:, None]).to(z_t.dtype)
+        tokens, mask = self.context.drop(tokens, mask, no_context)
+        z_lq = torch.where(no_crop.view(-1, 1, 1, 1), torch.zeros_like(z_lq), z_lq)
+        prediction: Tensor = self.denoiser(z_t, z_lq, t, tokens, mask)
+        return prediction
+
+
+@dataclass
+class Outcome:
+    """What a run ended with."""
+
+    progress: Progress
+    folder: Path
+    last_loss: float
+
+
+class RestorerTraining:
+    """The state of one run between its first and its last step."""
+
+    def __init__(self, config: TrainingConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        run = config.run
+        self.machine = Machine(run.precision)
+        device = self.machine.device
+        torch.manual_seed(run.seed)
+        # the encoder and the judge of the loss must not be rounded to tf32's ten bits by default
+        torch.set_float32_matmul_precision("high" if run.precision == "bf16" else "highest")
+        self.recogniser = self._recogniser(config, device)
+        self.restorer_config = self._with_recogniser(config.restorer)
+        self.network = self._network()
+        self.network.to(device)
+        self.network.denoiser.to(memory_format=torch.channels_last)
+        self.trained = Trained(self.network)
+        weights = [w for w in self.trained.parameters() if w.requires_grad]
+        decay = [w for w in weights if w.ndim > 1]
+        plain = [w for w in weights if w.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": run.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=run.learning_rate,
+            betas=(0.9, 0.99),
+            fused=device.type == "cuda",
+        )
+        self.module = self.machine.prepare(self.trained)
+        if run.compile:
+            self.module = torch.compile(self.module)  # type: ignore[assignment]
+        self.average = {k: v.detach().clone() for k, v in self.network.own_weights().items()}
+        self.encoder: PerceptualEncoder | None = None
+        if config.losses.encoder_features:
+            if config.perceptual_encoder is None:
+                raise SettingsError("losses.encoder_features needs perceptual_encoder: a path to it.")
+            self.encoder = PerceptualEncoder(config.perceptual_encoder).to(device)
+        self.critic: PatchDiscriminator | None = None
+        self.critic_optimiser: torch.optim.Optimizer | None = None
+        if config.losses.adversarial:
+            self.critic = PatchDiscriminator().to(device)
+            self.critic_module = self.machine.prepare(self.critic)
+            self.critic_optimiser = torch.optim.AdamW(
+                self.critic.parameters(), lr=run.learning_rate, betas=(0.5, 0.9)
+            )
+        self.bars = alpha_bars(self.restorer_config.diffusion).to(device)
+        self.progress = Progress()
+        self.cache: dict[int, list[Tensor]] = {}
+        self._resume()
+        photos = load_photos(
+            config.data.folder, run.size, strict=config.data.strict, limit=config.data.limit
+        )
+        if device.type == "cuda":
+            object.__setattr__(photos, "pixels", photos.pixels.to(device))
+        self.maker = BatchMaker(photos, config, device, self.recogniser, self.machine.rank)
+
+    @staticmethod
+    def _recogniser(config: TrainingConfig, device: torch.device) -> Recogniser | None:
+        needs = config.losses.identity or config.losses.recogniser_features
+        if config.recogniser is None:
+            if needs or config.restorer.context.identity:
+                raise SettingsError(
+                    "recogniser is not set: name an ArcFace-format ONNX file, or leave out the "
+                    "identity token (restorer.context.identity) and the identity losses."
+                )
+            return None
+        return Recogniser(config.recogniser, config.recogniser_crop).to(device)
+
+    def _with_recogniser(self, config: RestorerConfig) -> RestorerConfig:
+        """The configuration with the identity token's recogniser written down."""
+        identity = config.context.identity
+        if identity is None or self.recogniser is None:
+            return config
+        known = identity.model_copy(
+            update={
+                "dimension": self.recogniser.dimension,
+                "recogniser_sha256": self.recogniser.sha256,
+            }
+        )
+        context = config.context.model_copy(update={"identity": known})
+        return config.model_copy(update={"context": context})
+
+    def _network(self) -> RestorerNetwork:
+        """A new network, with what fits of the weights it starts from."""
+        if self.config.start_from is None:
+            return RestorerNetwork(self.restorer_config)
+        network = RestorerNetwork(self.restorer_config)
+        before = load_network(self.config.start_from).own_weights()
+        own = network.own_weights()
+        # a new recogniser changes only the identity projection, which then starts afresh
+        fits = {k: v for k, v in before.items() if k in own and own[k].shape == v.shape}
+        if len(fits) < 0.5 * len(own):
+            raise ModelError(
+                f"{self.config.start_from}: only {len(fits)} of {len(own)} weights fit this "
+                "configuration: begin without start_from or use its own configuration."
+            )
+        fill(network, {**own, **fits}, self.config.start_from)
+        return network
+
+    def _parts(self) -> dict[str, dict[str, Tensor]]:
+        parts = {
+            "weights": self.network.own_weights(),
+            "average": self.average,
+            "optimiser": optimiser_tensors(self.optimiser),
+        }
+        if self.critic is not None and self.critic_optimiser is not None:
+            parts["critic"] = dict(self.critic.state_dict())
+            parts["critic_optimiser"] = optimiser_tensors(self.critic_optimiser)
+        return parts
+
+    def _resume(self) -> None:
+        saved = load_state(self.folder)
+        if saved is None:
+            return
+        parts, self.progress = saved
+        fill(self.network, parts["weights"], str(self.folder))
+        device = self.machine.device
+        self.average = {key: value.to(device) for key, value in parts["average"].items()}
+        fill_optimiser(self.optimiser, parts["optimiser"])
+        if self.critic is not None and self.critic_optimiser is not None and "critic" in parts:
+            self.critic.load_state_dict(parts["critic"])
+            fill_optimiser(self.critic_optimiser, parts["critic_optimiser"])
+
+    def share_done(self) -> float:
+        """0 at the beginning, 1 at the end: by steps, or by the clock where a budget is set."""
+        run = self.config.run
+        done = self.progress.step / run.steps
+        if run.budget_seconds is not None:
+            done = max(done, self.progress.seconds / run.budget_seconds)
+        return min(1.0, done)
+
+    def learning_rate(self) -> float:
+        """Warm-up, level, then a cosine to nothing over the cool-down."""
+        run, done = self.config.run, self.share_done()
+        rate = run.learning_rate * min(1.0, (self.progress.step + 1) / max(1, run.warmup))
+        if run.cooldown and done > 1 - run.cooldown:
+            rate *= 0.5 * (1 + math.cos(math.pi * (done - 1 + run.cooldown) / run.cooldown))
+        return rate
+
+    def step(self) -> dict[str, float]:
+        """One optimiser step; the losses' means."""
+        run = self.config.run
+        rate = self.learning_rate()
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        shown: list[tuple[Tensor, Batch]] = []
+        for part in range(run.accumulate):
+            batch = self.maker.make(self.progress.step * run.accumulate + part)
+            last = part == run.accumulate - 1
+            with self.machine.sharing(self.module, last):
+                terms, estimate = self._losses(batch, part)
+                (terms["loss"] / run.accumulate).backward()  # type: ignore[no-untyped-call]
+            shown.append((estimate, batch))
+            for name, value in terms.items():
+                sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach() / run.accumulate
+        weights = [w for group in self.optimiser.param_groups for w in group["params"]]
+        sums["gradient"] = nn.utils.clip_grad_norm_(weights, run.clip)
+        self.optimiser.step()
+        if self._adversarial_now():
+            sums["critic"] = self._train_critic(shown)
+        self._update_average()
+        self.progress.step += 1
+        return {name: float(self.machine.mean(value)) for name, value in sums.items()}
+
+    def _adversarial_now(self) -> bool:
+        return self.critic is not None and self.progress.step >= self.config.losses.adversarial_after
+
+    def _losses(self, batch: Batch, part: int) -> tuple[dict[str, Tensor], Tensor]:
+        """The weighted loss, its parts, and the detached estimate."""
+        config, kind = self.config, self.restorer_config.diffusion.prediction
+        run = config.run
+        draws, noise_generator = generators(
+            run.seed + 1, self.progress.step * run.accumulate + part, self.machine.rank, self.machine.device
+        )
+        count, device = len(batch.target), self.machine.device
+        raw = self._raw(batch)
+        with self.machine.precision():
+            with torch.no_grad():
+                z_0 = self.network.codec.encode(batch.target).float()
+                z_lq = self.network.codec.encode(batch.degraded).float()
+            noise = torch.randn(z_0.shape, generator=noise_generator, device=device)
+            # one stratified draw per picture: every batch sees all noise levels
+            strata = (torch.arange(count) + torch.rand(count, generator=draws)) / count
+            t = (strata[torch.randperm(count, generator=draws)] * len(self.bars)).long().to(device)
+            bars = self.bars[t]
+            no_crop = (torch.rand(count, generator=draws) < config.drop_degraded).to(device)
+            no_context = (torch.rand(count, generator=draws) < config.drop_context).to(device)
+            z_t = add_noise(z_0, noise, bars)
+            prediction = self.module(z_t, z_lq, t, raw, batch.counts, no_crop, no_context)
+            z_hat = to_x0(kind, prediction.float(), z_t, bars)
+            pixel = self.restorer_config.codec.kind == "pixel-shuffle"
+            wanted = config.losses
+            needs_pixels = pixel or any(
+                (wanted.identity, wanted.recogniser_features, wanted.encoder_features, wanted.adversarial)
+            )
+            estimate = self.network.codec.decode(z_hat).float() if needs_pixels else batch.target
+            terms: dict[str, Tensor] = {}
+            if pixel:
+                error = losses.reconstruction(estimate, batch.target, batch.real, batch.detail)
+            else:
+                difference = losses.at_own_resolution(z_hat - z_0, batch.detail)
+                error = difference.square().mean((1, 2, 3))
+            terms["reconstruction"] = (error * x0_weight(kind, bars)).mean()
+        total = wanted.reconstruction * terms["reconstruction"]
+        # mirrored pixels are the target's own wherever a network looks at the whole picture
+        whole = batch.target + (estimate - batch.target) * batch.real
+        # an estimate made from almost pure noise says little: sqrt(alpha-bar), as ReF-LDM scales it
+        trust = bars.sqrt().clamp(min=wanted.trust_floor)
+        trust = torch.where(no_crop, torch.zeros_like(trust), trust)
+        for name, value in self._whole_face(whole, batch).items():
+            terms[name] = (trust * value).mean()
+            total = total + getattr(wanted, name) * terms[name]
+        if self._adversarial_now():
+            assert self.critic is not None
+            with self.machine.precision():
+                scores = self.critic(whole, batch.degraded).float().mean((1, 2, 3))
+            terms["adversarial"] = (-scores * trust).mean()
+            total = total + wanted.adversarial * terms["adversarial"]
+        terms["loss"] = total
+        return terms, whole.detach()
+
+    def _whole_face(self, whole: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The losses that look at the face as a picture, per picture (B,)."""
+        wanted, found = self.config.losses, {}
+        if wanted.identity and self.recogniser is not None and batch.embeddings is not None:
+            with torch.no_grad():
+                truth = self.recogniser(batch.target)
+            share = torch.where(batch.wrong, 0.0, wanted.hard_share).to(whole)
+            found["identity"] = losses.hard_example_identity(
+                self.recogniser(whole), truth, batch.embeddings, batch.counts, share
+            )
+        if wanted.recogniser_features and self.recogniser is not None:
+            found["recogniser_features"] = losses.recogniser_features(
+                self.recogniser, whole, batch.target
+            )
+        if self.encoder is not None:
+            with self.machine.precision():
+                found["encoder_features"] = losses.encoder_features(
+                    self.encoder, whole, batch.target, batch.detail
+                )
+        return found
+
+    def _train_critic(self, shown: list[tuple[Tensor, Batch]]) -> Tensor:
+        """One step of the discriminator on the same batches."""
+        assert self.critic_optimiser is not None
+        self.critic_optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.machine.device)
+        for estimate, batch in shown:
+            with self.machine.precision():
+                true = self.critic_module(batch.target, batch.degraded).float()
+                false = self.critic_module(estimate, batch.degraded).float()
+            sharp = (batch.detail >= 0.85).float()
+            loss = discriminator_loss(true, false, sharp) / len(shown)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total = total + loss.detach()
+        self.critic_optimiser.step()
+        return total
+
+    def _raw(self, batch: Batch) -> list[Tensor]:
+        """The frozen features of all references, (B * R, ...) for each provider."""
+        count, shown = batch.references.shape[:2]
+        embeddings = None if batch.embeddings is None else batch.embeddings.flatten(0, 1)
+        flat = Reference(batch.references.flatten(0, 1), embeddings)
+        if self.config.data.augment_references:
+            return self.network.context.raw(flat)
+        photos = batch.photos.flatten().tolist()
+        for row, photo in enumerate(photos):
+            if photo not in self.cache:
+                one = Reference(
+                    flat.image[row : row + 1],
+                    None if embeddings is None else embeddings[row : row + 1],
+                )
+                self.cache[photo] = self.network.context.raw(one)
+        providers = range(len(self.network.context.providers))
+        return [torch.cat([self.cache[photo][i] for photo in photos]) for i in providers]
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Averaged weights, which sampling uses; the average is short at the beginning."""
+        step = self.progress.step
+        decay = min(self.config.run.ema, (1 + step) / (10 + step))
+        for key, value in self.network.own_weights().items():
+            if value.is_floating_point():
+                self.average[key].lerp_(value, 1 - decay)
+            else:
+                self.average[key].copy_(value)
+
+    def save(self) -> None:
+        """State and bundle; written by one process."""
+        if not self.machine.leads:
+            return
+        save_state(self.folder, self._parts(), self.progress)
+        save_bundle(self.folder / "bundle", self.restorer_config, self.average, self.card())
+
+    def card(self) -> str:
+        """The card of an unfinished model: what it is and what made it."""
+        config = self.config
+        return (
+            f"# {self.restorer_config.name}\n\n"
+            f"Licence: {self.restorer_config.licence}\n\nUse: {self.restorer_config.use}\n\n"
+            f"Averaged weights after {self.progress.step} steps of batch "
+            f"{config.run.batch * config.run.accumulate} at {config.run.size} px "
+            f"({self.progress.seconds:.0f} s). Not measured yet.\n\n"
+            f"## Configuration of the run\n\n```json\n{config.model_dump_json(indent=2)}\n```\n"
+        )
+
+    def sheet(self) -> None:
+        """A picture of what the averaged weights make of a fixed batch."""
+        if not self.machine.leads:
+            return
+        save_sheet(
+            self.folder / "sheets" / f"{self.progress.step:07d}.png",
+            self.network,
+            {key: value.clone() for key, value in self.average.items()},
+            self.maker.make(10**9),
+        )
+
+
+def train_restorer(
+    config: TrainingConfig,
+    folder: Path,
+    time_limit: float | None = None,
+    report: Callable[[str], None] = print,
+) -> Outcome:
+    """Train, or continue, the run in `folder` until its end or for `time_limit` seconds."""
+    began = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    training = RestorerTraining(config, folder)
+    run, progress = config.run, training.progress
+    before = progress.seconds
+    report(
+        f"{training.machine.device}: {len(training.maker.photos)} photographs, step {progress.step}, "
+        f"{sum(v.numel() for k, v in training.average.items() if is_own(k)) / 1e6:.2f} M weights"
+    )
+    values: dict[str, float] = {"loss": math.nan}
+    counted, loaded = progress.step, time.monotonic()
+    log = Log(folder / "log.csv", training.machine.leads)
+    while training.share_done() < 1:
+        ran = time.monotonic() - began
+        if time_limit is not None and ran > time_limit:
+            break
+        values = training.step()
+        progress.seconds = before + time.monotonic() - began
+        if not math.isfinite(values["loss"]):
+            raise ModelError(
+                f"{folder}: the loss is {values['loss']} at step {progress.step}: "
+                "lower run.learning_rate."
+            )
+        if progress.step % run.log_every == 0:
+            pictures = (progress.step - counted) * run.batch * run.accumulate
+            speed = pictures / (time.monotonic() - loaded)
+            log.write(progress, training.learning_rate(), speed, values)
+            report(log.line(progress, speed, values))
+        if progress.step % run.save_every == 0:
+            training.save()
+        if progress.step % run.sheet_every == 0:
+            training.sheet()
+    training.save()
+    training.sheet()
+    return Outcome(progress, folder, values["loss"])
+
+
+class Log:
+    """log.csv, one row per report; a resumed run appends."""
+
+    def __init__(self, path: Path, active: bool) -> None:
+        self.path, self.active = path, active
+
+    def write(
+        self, progress: Progress, rate: float, speed: float, values: dict[str, float]
+    ) -> None:
+        if not self.active:
+            return
+        row = {"step": progress.step, "seconds": round(progress.seconds, 1), "rate": rate}
+        row |= {"pictures_per_second": round(speed, 2), **values}
+        new = not self.path.exists()
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    @staticmethod
+    def line(progress: Progress, speed: float, values: dict[str, float]) -> str:
+        """The same for people."""
+        told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        return f"step {progress.step}  {progress.seconds:.0f} s  {speed:.1f}/s  {told}"

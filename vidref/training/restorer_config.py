@@ -1,0 +1,139 @@
+"""What a training run of the restorer is: one YAML file, validated once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vidref.errors import SettingsError
+from vidref.model.config import RestorerConfig, read_config
+from vidref.model.recogniser import Crop
+
+
+class Part(BaseModel):
+    """Frozen, and refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Part):
+    """Which photographs, and who is a reference of whom."""
+
+    folder: Path
+    strict: bool = False
+    limit: int | None = None
+    references: int = Field(3, ge=1)
+    """At most so many references of a target; the paper trains with exactly one."""
+    several_share: float = 0.6
+    """Share of targets drawn from people who have other photographs."""
+    wrong_share: float = 0.04
+    """Share of targets that are shown a stranger's photographs, to be ignored."""
+    augment_references: bool = True
+    """False lets the frozen towers' features be cached per photograph."""
+    flip: bool = True
+    vary: bool = True
+    """False keeps the stored alignment and colours of the target (for overfitting tests)."""
+
+
+class DamageConfig(Part):
+    """Shares of the batch that are damaged in each way; they sum to one."""
+
+    moderate: float = 0.25
+    severe: float = 0.25
+    training: float = 0.25
+    video: float = 0.25
+    encode: bool = True
+    """Really encode a part of the video share (needs PyAV)."""
+    group: int = Field(1, ge=1)
+    """Neighbours in a batch that share a shrink factor: 1 on the CPU, 4 keeps a GPU fed."""
+    faded: float = 0.1
+    grey: float = 0.1
+
+
+class LossConfig(Part):
+    """Weights of the losses; zero leaves a loss out."""
+
+    reconstruction: float = 1.0
+    identity: float = 0.1
+    hard_share: float = Field(0.25, ge=0, le=1)
+    """The lambda of the hard-example identity loss: how much of it looks at the reference."""
+    trust_floor: float = Field(0.0, ge=0, le=1)
+    """The losses on the whole face are scaled by max(sqrt(alpha-bar), this); 0 is ReF-LDM's scaling."""
+    recogniser_features: float = 0.0
+    encoder_features: float = 0.0
+    adversarial: float = 0.0
+    adversarial_after: int = 0
+
+
+class RunConfig(Part):
+    """How long, how fast, how often."""
+
+    size: int = 512
+    batch: int = 8
+    accumulate: int = Field(1, ge=1)
+    steps: int = 10_000
+    budget_seconds: float | None = None
+    """Over all resumptions; where set, the schedule follows the clock instead of the step."""
+    learning_rate: float = 2e-4
+    warmup: int = 200
+    cooldown: float = Field(0.3, ge=0, le=1)
+    """Share of the run, at its end, over which the learning rate falls to nothing."""
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    log_every: int = 20
+    save_every: int = 500
+    sheet_every: int = 500
+    seed: int = 0
+
+
+class TrainingConfig(Part):
+    """A training run."""
+
+    restorer: RestorerConfig
+    data: DataConfig
+    damage: DamageConfig = DamageConfig()
+    losses: LossConfig = LossConfig()
+    run: RunConfig = RunConfig()
+    drop_degraded: float = 0.1
+    drop_context: float = 0.1
+    recogniser: Path | None = None
+    """ArcFace-format ONNX: embeds references, and judges in the identity losses."""
+    recogniser_crop: Crop = "aligned"
+    perceptual_encoder: Path | None = None
+    start_from: str | None = None
+    """A bundle whose weights training begins with."""
+
+
+def read_training_config(path: Path, changes: dict[str, object] | None = None) -> TrainingConfig:
+    """Read a run. `restorer` names another file; paths are relative to the file that names them.
+
+    `changes` are values by dotted key that replace the file's.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: not a readable YAML file ({error}).") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: not a training configuration: it should be a table.")
+    if isinstance(values.get("restorer"), str):
+        values["restorer"] = read_config(path.parent / values["restorer"]).model_dump()
+    for dotted, value in (changes or {}).items():
+        *parents, last = dotted.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place_name = ".".join(map(str, first["loc"])) or "the whole"
+        raise SettingsError(
+            f"{path}: not a training configuration: {place_name}: {first['msg']}."
+        ) from error
