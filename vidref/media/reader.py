@@ -333,6 +333,8 @@ def _open(source: Path | None) -> av.container.InputContainer:
         container: av.container.InputContainer = av.open(
             file, "r", metadata_errors="surrogateescape"
         )
+        # PyAV asks FFmpeg to invent missing presentation times; `_Clock` knows better.
+        container.flags &= ~INVENT_TIMES
         return container
     except PermissionError as error:
         raise InputError(f"{name} may not be read; check its permissions.") from error
