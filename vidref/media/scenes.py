@@ -2,17 +2,18 @@
 
 A cut parts the frames before it from the frames after it: none of the three before looks like any
 of the three after, while each side looks like itself. So a photographer's flash is no cut (the
-picture comes back), nor is a pan (neighbours are compared over small shifts), a lamp (contrast may
-change), or a shake (the sides do not look like themselves either). One frame that is a mixture of
-both shots, as interlacing and frame rate conversion leave, is allowed between the sides.
+picture comes back), nor is a pan (pictures are compared over small shifts), a lamp (light alone
+does not make another picture), or a shake (then the sides do not look like themselves either). One
+frame may be a mixture of both shots, as interlacing and frame rate conversion leave it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import av
 import numpy as np
@@ -26,50 +27,150 @@ Array = np.ndarray[Any, np.dtype[Any]]
 WIDTH, HEIGHT = 64, 36
 SHIFT_X, SHIFT_Y = 4, 2  # of the thumbnail: a sixteenth of the picture between two frames
 SIDE = 3  # frames on each side of a cut that must agree
-UNLIKE = 0.3  # a cut's difference is at least this ...
+UNLIKE = 0.35  # a cut's difference is at least this ...
 CONTRAST = 1.8  # ... and this many times what changes on either side of it
-ALIKE = 0.08  # differences below this are not worth a search over shifts
-FLAT = 12.0  # variance in squared 8-bit levels below which a picture has nothing to compare
-CHROMA_SPAN = 90.0  # a mean colour change of this many 8-bit levels counts as much as a new picture
+MIXED = 0.1  # of the way between two pictures, squared, that a mixture of them may stray
+ALIKE = 0.08  # a difference below this is not worth a search over shifts
+FLAT = 12.0  # variance, in squared 8-bit levels, of a picture with nothing in it
+MOST_LIGHT = 3.0  # a lamp changes contrast by no more than this
+CHROMA_SPAN = 90.0  # a mean change of colour by this many 8-bit levels is another picture
 
 
 class CutDetector:
     """Push thumbnails in order; get back the indices of frames that begin a new shot."""
 
     def __init__(self) -> None:
-        self._views: deque[_View] = deque(maxlen=2 * SIDE)
-        self._steps: deque[float] = deque(maxlen=2 * SIDE)  # difference to the frame before
-        self._next = 0
-        self._last_cut = 0
+        self._views: deque[_View] = deque(maxlen=2 * SIDE + 1)
+        self._steps: deque[float] = deque(maxlen=2 * SIDE + 1)  # each view's difference to the last
+        self._seen = 0
+        self._last_cut = -SIDE
 
     def push(self, thumbnail: Array) -> list[int]:
-        """Cuts that became certain with this frame: none or one, at most two frames ago."""
+        """Cuts that became certain with this frame: none or one, two or three frames ago."""
         view = _View.of(thumbnail)
         self._steps.append(difference(self._views[-1], view) if self._views else 0.0)
         self._views.append(view)
-        self._next += 1
-        return self._decide(self._next - SIDE)
+        self._seen += 1
+        return self._decide(self._seen - SIDE)
 
     def finish(self) -> list[int]:
         """Cuts in the last frames, judged without what would have come after."""
-        cuts = []
-        for first in range(max(1, self._next - SIDE + 1), self._next):
-            cuts += self._decide(first)
-        return cuts
+        last = range(self._seen - SIDE + 1, self._seen)
+        return [cut for first in last for cut in self._decide(first)]
 
     def _decide(self, first: int) -> list[int]:
-        """Is frame `first` the first of a new shot?"""
-        oldest = self._next - len(self._views)
-        middle = first - oldest
-        if middle < 1 or first - self._last_cut < SIDE and self._last_cut:
+        """Does a new shot begin at frame `first`, or at the mixed frame before it?"""
+        middle = first - (self._seen - len(self._views))
+        if middle < 1 or first < self._last_cut + SIDE:
             return []
         views, steps = list(self._views), list(self._steps)
         if _parts(views, steps, middle, middle):
             cut = first
-        elif middle >= 2 and _parts(views, steps, middle - 1, middle):
-            # Frame `first - 1` is a mixture; it goes with the side it resembles.
+        elif middle > 1 and _parts(views, steps, middle - 1, middle):
+            # It goes with the side that it resembles more.
             cut = first - 1 if steps[middle - 1] > steps[middle] else first
         else:
             return []
         self._last_cut = cut
         return [cut]
+
+
+def find_cuts(path: Path) -> list[int]:
+    """The timestamps, in the stream's time base, of the frames that begin a new shot."""
+    detector, cuts = CutDetector(), []
+    recent: deque[int] = deque(maxlen=2 * SIDE + 1)
+    seen = 0
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for frame in container.decode(video=0):
+            if frame.pts is None:
+                continue
+            recent.append(frame.pts)
+            seen += 1
+            cuts += [recent[index - seen] for index in detector.push(thumbnail(frame))]
+    return cuts + [recent[index - seen] for index in detector.finish()]
+
+
+def thumbnail(frame: av.video.frame.VideoFrame) -> Array:
+    """The picture as 3 x 36 x 64 samples of 8-bit Y'CbCr, each the mean of its area."""
+    small = frame.reformat(WIDTH, HEIGHT, "yuv444p", interpolation="AREA")
+    return small.to_ndarray()
+
+
+def difference(one: _View, other: _View) -> float:
+    """0 for the same picture, about 1 for unrelated ones; blind to small shifts and to light."""
+    darker, lighter = sorted((one, other), key=lambda view: view.variance)
+    gain = min(MOST_LIGHT, ((lighter.variance + 1) / (darker.variance + 1)) ** 0.5)
+    colour = float(np.abs(gain * darker.chroma - lighter.chroma).mean()) * 2 / CHROMA_SPAN
+    covariance = np.vdot(darker.whole, lighter.whole) / darker.whole.size
+    unlike = _unlike(gain, covariance, darker.variance, lighter.variance)
+    if unlike > ALIKE:
+        covariances = lighter.windows @ darker.inner / darker.inner.size
+        shifted = _unlike(gain, covariances, darker.inner_variance, lighter.window_variances)
+        unlike = min(unlike, shifted.min())
+    return min(1.0, float(unlike) + colour)
+
+
+def _unlike(
+    gain: float, covariance: Array, darker_variance: float, lighter_variance: Array
+) -> Array:
+    """What is left of the variance when the darker picture, lit up, is taken from the lighter."""
+    darker = gain**2 * darker_variance
+    left = np.maximum(darker + lighter_variance - 2 * gain * covariance, 0)
+    return left / (darker + lighter_variance + FLAT)
+
+
+@dataclass(frozen=True)
+class _View:
+    """A thumbnail made ready to be compared."""
+
+    luma: Array
+    whole: Array  # luma less its mean
+    variance: float
+    chroma: Array
+
+    @classmethod
+    def of(cls, thumbnail: Array) -> Self:
+        luma = thumbnail[0].astype(np.float32)
+        whole = luma - luma.mean()
+        return cls(luma, whole, float(whole.var()), thumbnail[1:].astype(np.float32) - 128)
+
+    @cached_property
+    def inner(self) -> Array:
+        """The middle, away from the borders by the largest shift, less its mean."""
+        middle = self.luma[SHIFT_Y:-SHIFT_Y, SHIFT_X:-SHIFT_X]
+        return (middle - middle.mean()).ravel()
+
+    @cached_property
+    def inner_variance(self) -> float:
+        return float(self.inner.var())
+
+    @cached_property
+    def windows(self) -> Array:
+        """Every shifted middle, one a row."""
+        size = (HEIGHT - 2 * SHIFT_Y, WIDTH - 2 * SHIFT_X)
+        return sliding_window_view(self.luma, size).reshape(-1, size[0] * size[1])
+
+    @cached_property
+    def window_variances(self) -> Array:
+        return self.windows.var(axis=1)
+
+
+def _parts(views: list[_View], steps: list[float], end: int, start: int) -> bool:
+    """Is all before `end` unlike all from `start` on, each side like itself, and no third between?"""
+    before, after = range(max(0, end - SIDE), end), range(start, min(len(views), start + SIDE))
+    inside = max((steps[i] for side in (before, after) for i in side[1:]), default=0.0)
+    needed = max(UNLIKE, CONTRAST * inside)
+    if max(steps[end : start + 1]) < needed / 3:  # where most frames end
+        return False
+    if end < start and not _is_mixture(views[end], views[end - 1], views[start]):
+        return False
+    return all(difference(views[a], views[b]) > needed for a in before for b in after)
+
+
+def _is_mixture(view: _View, one: _View, other: _View) -> bool:
+    way = one.luma - other.luma
+    length = float(np.vdot(way, way)) + 1
+    share = float(np.vdot(view.luma - other.luma, way)) / length
+    left = view.luma - other.luma - share * way
+    return 0 < share < 1 and float(np.vdot(left, left)) < MIXED * length
