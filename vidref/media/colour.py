@@ -30,7 +30,7 @@ LUMA_WEIGHTS = {
     9: (0.2627, 0.0593),
 }
 UNSPECIFIED = 2
-FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+LIMITED_RANGE, FULL_RANGE = 1, 2  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
 HD_HEIGHT = 720
 
 
@@ -130,15 +130,18 @@ def write_rgb(
 
 def matrix_of(colour: Colour, height: int) -> tuple[float, float]:
     """(Kr, Kb) of the picture; an untagged one is BT.709 from 720 lines up and BT.601 below."""
-    number = colour.matrix
-    if number == UNSPECIFIED:
-        number = 1 if height >= HD_HEIGHT else 6
+    number = usual_matrix(height) if colour.matrix == UNSPECIFIED else colour.matrix
     if number not in LUMA_WEIGHTS:
         raise InputError(
             f"The picture uses colour matrix {number} (H.273), which vidref cannot convert; "
             "re-encode the clip as BT.709 or BT.2020 first."
         )
     return LUMA_WEIGHTS[number]
+
+
+def usual_matrix(height: int) -> int:
+    """What players assume of a picture that does not say."""
+    return 1 if height >= HD_HEIGHT else 6
 
 
 @cache

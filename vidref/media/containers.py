@@ -47,6 +47,8 @@ CONSTANT_RATE_ONLY = ("avi", "dv", "mxf", "yuv4mpegpipe")
 # How far a frame may stand from a constant rate's grid, in frames: room for clocks that round to
 # milliseconds, and none for timing that really varies.
 RATE_TOLERANCE = Fraction(1, 4)
+# Codecs that say themselves how wide their pixels are, wherever they are put.
+SHAPE_IN_STREAM = {"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "dvvideo"}
 COARSEST_CLOCK = Fraction(1, 240)
 IMAGE_MIMETYPES = {
     "mjpeg": "image/jpeg",
@@ -92,14 +94,14 @@ def output_time_base(muxer: str, picture: Picture) -> Fraction:
 
 
 def muxer_options(
-    muxer: str, path: Path | None, tags: dict[str, str], first_dts: Fraction
+    muxer: str, path: Path | None, foreign_tags: bool, keep_clock: bool
 ) -> dict[str, str]:
     """Options that make the muxer keep what it is given."""
     options: dict[str, str] = {}
-    if muxer in MOV_FAMILY and any(key.lower() not in MOV_TAGS for key in tags):
+    if muxer in MOV_FAMILY and foreign_tags:
         options["movflags"] = "use_metadata_tags"
     if muxer == "mpegts":
-        if first_dts >= 0:
+        if keep_clock:
             options |= {"mpegts_copyts": "1", "avoid_negative_ts": "disabled"}
         if path is not None and path.suffix.lower() in (".m2ts", ".mts"):
             options["mpegts_m2ts_mode"] = "1"
@@ -108,6 +110,11 @@ def muxer_options(
 
 def kept_file_tags(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key.lower() not in FILE_TAGS}
+
+
+def foreign_tags(tags: dict[str, str]) -> list[str]:
+    """Those that MP4 and MOV keep only in a form that leaves no room for cover art."""
+    return sorted(key for key in kept_file_tags(tags) if key.lower() not in MOV_TAGS)
 
 
 def kept_picture_tags(tags: dict[str, str]) -> dict[str, str]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vidref.media.planes import channels, layout_of
+
 if TYPE_CHECKING:
     import av.filter
     import av.video.frame
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 # Share of pixels whose line lies outside both neighbours' range by more than noise does.
 COMB_STEP = 12
 COMBED_SHARE = 0.015
+WATCHED_FRAMES = 16
+WATCH_EVERY = 12
 
 
 class Deinterlacer:
@@ -60,6 +64,33 @@ def _build(image: av.video.frame.VideoFrame) -> av.filter.Graph:
     bwdif.link_to(sink)
     graph.configure()
     return graph
+
+
+class CombWatch:
+    """Looks at a few frames of a clip on their way, and says whether fields are woven in them."""
+
+    def __init__(self) -> None:
+        self.looked_at = 0
+        self.combed = 0
+        self._seen = 0
+
+    def see(self, image: av.video.frame.VideoFrame) -> None:
+        self._seen += 1
+        if self.looked_at >= WATCHED_FRAMES or self._seen % WATCH_EVERY != 1:
+            return
+        self.looked_at += 1
+        layout = layout_of(image.format.name)
+        luma = channels(image, layout)[0] >> layout.shift >> max(0, layout.bits - 8)
+        self.combed += is_combed(luma)
+
+    def sentence(self) -> str | None:
+        """What to tell the user, or nothing."""
+        if self.combed * 2 <= self.looked_at:
+            return None
+        return (
+            f"Fields are woven together in {self.combed} of {self.looked_at} frames looked at; "
+            "they are kept as they are (--deinterlace makes whole frames of them)."
+        )
 
 
 def is_combed(luma: np.ndarray[Any, np.dtype[Any]]) -> bool:

@@ -18,7 +18,8 @@ import av.codec
 import av.error
 
 from vidref.errors import SettingsError, UnsupportedStreamError
-from vidref.media.colour import FULL_RANGE, UNSPECIFIED
+from vidref.media.colour import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, usual_matrix
+from vidref.media.planes import is_rgb
 
 if TYPE_CHECKING:
     from vidref.media.probe import Picture
@@ -94,6 +95,7 @@ FAMILIES: dict[str, Family] = {
         Family("rawvideo", "rawvideo"),
     )
 }
+ALIASES = {"h265": "hevc", "x264": "h264", "x265": "hevc", "mpeg2": "mpeg2video", "dv": "dvvideo"}
 # Where the source's own family cannot hold it, or has no encoder, in order of preference.
 FALLBACKS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1", "rawvideo")
 
@@ -167,8 +169,8 @@ def _wanted(picture: Picture, request: Request) -> str | None:
         return "prores"
     if request.codec is None:
         return None
-    aliases = {"h265": "hevc", "x264": "h264", "x265": "hevc", "mpeg2": "mpeg2video", "dv": ""}
-    return aliases.get(request.codec, request.codec) or "dvvideo"
+    by_encoder = {family.encoder: family.codec for family in FAMILIES.values()}
+    return ALIASES.get(request.codec) or by_encoder.get(request.codec, request.codec)
 
 
 def _try(
@@ -180,6 +182,8 @@ def _try(
             known = ", ".join(FAMILIES)
             raise SettingsError(f"There is no codec {name!r} here; known ones are: {known}.")
         return None
+    if picture.is_rgb and family.encoder == "libx264":
+        family = replace(family, encoder="libx264rgb")
     if not container_holds(container, family.codec, family.encoder):
         return None
     pix_fmt, loss = _pixel_format(family, picture, exact=not asked and name != picture.codec)
@@ -289,6 +293,8 @@ def _options(
     if picture.interlaced:
         if family.interlaces:
             options["flags"] = options.get("flags", "") + "+ildct+ilme"
+            if family.encoder == "libx264" and picture.first_field:
+                options["x264-params"] = f"{picture.first_field}=1"
         elif family.codec in ("hevc", "vp9", "vp8", "av1"):
             notes.append(
                 f"{family.codec} is written here as whole frames: the fields stay in place, but "
@@ -348,9 +354,21 @@ def _nominal_rate(codec: str, rate: Fraction) -> Fraction:
     return rate.limit_denominator(1001) if rate.numerator > MPEG4_LARGEST_CLOCK else rate
 
 
-def colour_options(picture: Picture) -> dict[str, int]:
-    """Attributes of PyAV's encoder context that carry the colour tags on."""
+def carries_captions(encoding: Encoding) -> bool:
+    """Whether closed captions that ride on the frames survive this encoder."""
+    return encoding.encoder in ("libx264", "libx264rgb", "libx265", "mpeg2video") or (
+        encoding.family == "h264" and encoding.encoder.endswith("nvenc")
+    )
+
+
+def colour_options(picture: Picture, pix_fmt: str) -> dict[str, int]:
+    """Attributes of PyAV's encoder context that carry the colour tags on.
+
+    An RGB picture that becomes YUV gets the matrix it is converted with.
+    """
     colour = picture.colour
+    if picture.is_rgb and not is_rgb(pix_fmt):
+        colour = replace(colour, matrix=usual_matrix(picture.height), range=LIMITED_RANGE)
     tags = {
         "colorspace": colour.matrix,
         "color_primaries": colour.primaries,

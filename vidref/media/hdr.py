@@ -16,8 +16,13 @@ from vidref.media.sidedata import side_data
 if TYPE_CHECKING:
     import av.video.frame
 
-# Metadata that changes from frame to frame, and for which no encoder here takes a route.
-DYNAMIC = {"DYNAMIC_HDR_PLUS": "HDR10+", "DOVI_RPU_BUFFER": "Dolby Vision", "DOVI_METADATA": ""}
+# Metadata of single frames for which no encoder here has a route.
+DYNAMIC = {
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DOVI_RPU_BUFFER": "Dolby Vision",
+    "SPHERICAL": "360-degree",
+    "STEREO3D": "stereoscopic",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def hdr_metadata(frame: av.video.frame.VideoFrame) -> HdrMetadata:
             mastering = _mastering(raw)
         elif name == "CONTENT_LIGHT_LEVEL":
             light = struct.unpack_from("=II", raw)
-        elif DYNAMIC.get(name):
+        elif name in DYNAMIC:
             dynamic.append(DYNAMIC[name])
     return HdrMetadata(mastering, light[0], light[1], tuple(dynamic))
 

@@ -76,6 +76,12 @@ def layout_of(pix_fmt: str) -> Layout:
     return Layout(places, bits, 0, dtype, video_format.is_rgb, chroma)
 
 
+def is_rgb(pix_fmt: str) -> bool:
+    import av
+
+    return av.VideoFormat(pix_fmt, 64, 64).is_rgb
+
+
 def channels(frame: av.video.frame.VideoFrame, layout: Layout) -> list[Samples]:
     """Views of the frame's own samples; write through them only after `make_writable()`."""
     return [

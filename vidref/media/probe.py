@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vidref.media.colour import Colour
 from vidref.media.hdr import HdrMetadata, hdr_metadata
+from vidref.media.planes import is_rgb as layout_is_rgb
 from vidref.media.sidedata import side_data
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     import av.video.frame
     import av.video.stream
 
-# FFmpeg's AVFieldOrder: which field comes first in an interlaced stream.
-FIELD_ORDERS = {0: None, 1: "progressive", 2: "tff", 3: "bff", 4: "tff", 5: "bff"}
+# FFmpeg's AVFieldOrder: 0 unknown, 1 progressive, then which field comes first.
+PROGRESSIVE = 1
+FIRST_FIELDS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,20 @@ class Picture:
     sample_aspect: Fraction | None
     rotation: int
     display_matrix: tuple[int, ...] | None
-    field_order: str | None
+    field_order: int
     interlaced: bool
     time_base: Fraction
     average_rate: Fraction
     has_alpha: bool
+
+    @property
+    def first_field(self) -> str | None:
+        """ "tff" or "bff" for interlaced pictures that say so."""
+        return FIRST_FIELDS.get(self.field_order)
+
+    @property
+    def is_rgb(self) -> bool:
+        return layout_is_rgb(self.pix_fmt)
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ def _describe_picture(
         sample_aspect=video.sample_aspect_ratio or None,
         rotation=first.rotation,
         display_matrix=_display_matrix(first),
-        field_order=FIELD_ORDERS.get(context.field_order),
+        field_order=context.field_order,
         interlaced=first.interlaced_frame,
         time_base=video.time_base or Fraction(1, 90_000),
         average_rate=picture_rate(video),

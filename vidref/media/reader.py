@@ -24,7 +24,7 @@ import av.error
 
 from vidref.errors import InputError
 from vidref.media.deinterlace import Deinterlacer
-from vidref.media.probe import Clip, describe_clip, is_cover_art
+from vidref.media.probe import PROGRESSIVE, Clip, describe_clip, is_cover_art
 
 if TYPE_CHECKING:
     import av.packet
@@ -162,7 +162,11 @@ class Reader:
             self._held: list[Frame | Passing] = []
             self.cover_art: dict[int, bytes] = {}
             first = self._first_frame()
-            self.clip: Clip = describe_clip(source, self.container, self._video, first.image)
+            clip = describe_clip(source, self.container, self._video, first.image)
+            if deinterlace:
+                whole = replace(clip.picture, interlaced=False, field_order=PROGRESSIVE)
+                clip = replace(clip, picture=whole)
+            self.clip: Clip = clip
         except BaseException:
             self.container.close()
             raise
@@ -363,7 +367,8 @@ def _decoder_for(stream: av.video.stream.VideoStream, threads: int) -> Any:
     """The stream's own decoder; libvpx where only it reads the transparency of VP8 and VP9."""
     context: Any = stream.codec_context
     library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
-    if library and stream.metadata.get("alpha_mode") == "1":
+    tags = {name.lower(): value for name, value in stream.metadata.items()}
+    if library and tags.get("alpha_mode") == "1":
         context = av.CodecContext.create(library, "r")
         context.extradata = stream.codec_context.extradata
     context.thread_type = "AUTO"

@@ -19,9 +19,13 @@ import av.error
 
 from vidref.errors import OutputError, UnsupportedStreamError
 from vidref.media import containers
-from vidref.media.encoders import Encoding, colour_options
-from vidref.media.probe import StreamInfo, is_cover_art
+from vidref.media.colour import usual_matrix
+from vidref.media.encoders import Encoding, carries_captions, colour_options
+from vidref.media.matroska import PLACEHOLDER, set_pixel_shape
+from vidref.media.planes import is_rgb
+from vidref.media.probe import Picture, StreamInfo, is_cover_art
 from vidref.media.reader import Frame, Passing, Reader
+from vidref.media.sidedata import side_data
 from vidref.media.unfinished import UnfinishedFile
 
 if TYPE_CHECKING:
@@ -53,6 +57,9 @@ class Writer:
         self._times = _PacketTimes()
         self._last_dts: dict[int, int] = {}
         self.mended_packets = 0
+        self.notes: list[str] = []
+        self._may_lose_captions = not carries_captions(encoding)
+        self._shapes_pixels = False
         self._file = UnfinishedFile(target) if target else None
         try:
             self._output = self._open()
@@ -67,11 +74,30 @@ class Writer:
         """Encode one frame; its planes are not looked at."""
         pts, duration = self._output_time(frame)
         self._times.push(pts, duration)
-        image = frame.image
+        if self._may_lose_captions:
+            self._note_captions(frame)
+        image = self._in_format(frame.image)
         image.pts = self._times.pushed - 1
         image.time_base = 1 / self._encoding.rate
         image.pict_type = 0  # the new encoder, not the old one, decides which frames are keys
         self._mux_picture(image)
+
+    def _in_format(self, image: av.video.frame.VideoFrame) -> av.video.frame.VideoFrame:
+        """The frame itself; only RGB that must become YUV is converted, by the usual matrix."""
+        if is_rgb(self._encoding.pix_fmt) or not self._reader.clip.picture.is_rgb:
+            return image
+        matrix = "ITU709" if usual_matrix(image.height) == 1 else "ITU601"
+        return image.reformat(
+            format=self._encoding.pix_fmt, dst_colorspace=matrix, dst_color_range="MPEG"
+        )
+
+    def _note_captions(self, frame: Frame) -> None:
+        if any(name == "A53_CC" for name, _ in side_data(frame.image)):
+            self._may_lose_captions = False
+            self.notes.append(
+                f"Closed captions ride on the frames, and {self._encoding.family} cannot carry "
+                "them: they are left out (h264, hevc and mpeg2video keep them)."
+            )
 
     def copy(self, item: Passing) -> None:
         """Hand a packet of another stream on, byte for byte."""
@@ -93,6 +119,10 @@ class Writer:
             self._mux_picture(None)
         self._guard(self._output.close)
         if self._file:
+            if self._shapes_pixels:
+                picture = self._reader.clip.picture
+                shape = picture.sample_aspect or Fraction(1)
+                set_pixel_shape(self._file.path, picture.width, picture.height, shape)
             self._file.keep()
         else:
             sys.stdout.buffer.flush()
@@ -147,11 +177,16 @@ class Writer:
         return Fraction(0)
 
     def _open(self) -> av.container.OutputContainer:
-        picture = self._reader.clip.picture
-        tags = self._reader.container.metadata
-        start = Fraction(self._reader.video.start_time or 0) * picture.time_base - self._shift
-        first_dts = start - 16 / picture.average_rate
-        options = containers.muxer_options(self._muxer, self.target, tags, first_dts)
+        foreign = containers.foreign_tags(self._reader.container.metadata)
+        is_mov = self._muxer in containers.MOV_FAMILY
+        if is_mov and foreign and self._reader.cover_art:
+            self.notes.append(
+                f"{self._muxer} keeps either cover art or the tags {', '.join(foreign)}: the "
+                "cover is kept, the tags are left out (an .mkv keeps both)."
+            )
+            foreign = []
+        keep_clock = self._shift == 0 and containers.is_clocked(self._reader.clip.container)
+        options = containers.muxer_options(self._muxer, self.target, bool(foreign), keep_clock)
         destination: Any = str(self._file.path) if self._file else sys.stdout.buffer
         try:
             return av.open(
@@ -199,9 +234,9 @@ class Writer:
         context.thread_count = threads
         if picture.sample_aspect:
             context.sample_aspect_ratio = picture.sample_aspect
-        if picture.interlaced or picture.field_order not in (None, "progressive"):
-            context.field_order = self._reader.video.codec_context.field_order
-        for name, value in colour_options(picture).items():
+        if picture.field_order:
+            context.field_order = picture.field_order
+        for name, value in colour_options(picture, encoding.pix_fmt).items():
             setattr(context, name, value)
         if encoding.family == "hevc" and self._muxer in containers.MOV_FAMILY:
             context.codec_tag = "hvc1"  # QuickTime plays no other kind of HEVC
@@ -209,10 +244,25 @@ class Writer:
         stream.time_base = self._time_base
         stream.metadata.update(containers.kept_picture_tags(source.metadata))
         stream.disposition = source.disposition
+        self._keep_pixel_shape(stream, picture)
         if picture.display_matrix:
             stream.set_display_matrix(picture.display_matrix)
         video: av.video.stream.VideoStream = stream
         return video
+
+    def _keep_pixel_shape(self, stream: Any, picture: Picture) -> None:
+        """Pixels that are not square must stay so; some containers need help, some cannot."""
+        is_square = picture.sample_aspect in (None, 1)
+        if is_square or self._muxer in containers.MOV_FAMILY:
+            return
+        if self._muxer in ("matroska", "webm") and self._file:
+            self._shapes_pixels = True
+            stream.metadata["title"] = stream.metadata.get("title", "") + PLACEHOLDER
+        elif self._encoding.family not in containers.SHAPE_IN_STREAM:
+            self.notes.append(
+                f"{self._muxer} does not keep the shape of the pixels "
+                f"({picture.sample_aspect}) of {self._encoding.family} here; an .mkv or .mov does."
+            )
 
     def _add_copy(self, source: av.stream.Stream) -> av.stream.Stream:
         stream: av.stream.Stream = self._output.add_stream_from_template(source, opaque=True)

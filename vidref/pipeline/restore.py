@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vidref.errors import OutputError
 from vidref.media.containers import can_hold, muxer_for
+from vidref.media.deinterlace import CombWatch
 from vidref.media.encoders import Encoding, Request, choose_encoding
 from vidref.media.probe import Clip
 from vidref.media.reader import Frame, Reader, Span
@@ -71,12 +72,11 @@ def restore_clip(
             target, plan.container, reader, plan.encoding, plan.dropped, settings.threads
         )
         with writer:
-            frames = _stream(reader, writer, settings.queue_frames, on_progress, begun)
+            combs = CombWatch()
+            frames = _stream(reader, writer, combs, settings.queue_frames, on_progress, begun)
             writer.finish()
-        warnings = [*plan.encoding.notes]
-        damage = reader.damage.sentence(plan.clip.name)
-        if damage:
-            warnings.append(damage)
+        findings = (reader.damage.sentence(plan.clip.name), combs.sentence())
+        warnings = [*plan.encoding.notes, *writer.notes, *filter(None, findings)]
         if writer.mended_packets:
             warnings.append(
                 f"{writer.mended_packets} packets of other streams ran backwards in time in "
@@ -138,7 +138,12 @@ def _decide(reader: Reader, output: Path, settings: Settings) -> RestorePlan:
 
 
 def _stream(
-    reader: Reader, writer: Writer, depth: int, on_progress: OnProgress, begun: float
+    reader: Reader,
+    writer: Writer,
+    combs: CombWatch,
+    depth: int,
+    on_progress: OnProgress,
+    begun: float,
 ) -> int:
     total = _frames_expected(reader)
     done, reported = 0, begun
@@ -147,6 +152,7 @@ def _stream(
             if not isinstance(item, Frame):
                 writer.copy(item)
                 continue
+            combs.see(item.image)
             writer.write(item)
             done += 1
             now = time.monotonic()
