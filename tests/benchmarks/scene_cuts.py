@@ -1,6 +1,6 @@
 """Which cut detector is better: precision, recall, F1 and time a frame, ours against PySceneDetect.
 
-Run by hand: `python tests/benchmarks/scene_cuts.py [--seed N]`. Clips with known cuts are composed
+Run by hand: `python -m tests.benchmarks.scene_cuts [--seed N]`. Clips with known cuts are composed
 from scikit-image's pictures and, where `../shared/data/clips` is present, from real footage. Ours
 runs with its fixed constants, tuned on seed 0. Each of PySceneDetect's detectors runs with its
 defaults, and again with the threshold, shortest scene and flash filter that do best on the very
@@ -416,7 +416,7 @@ class Score:
 
 
 def milliseconds(height: int) -> dict[str, float]:
-    """Median time a frame, conversion from a decoded 4:2:0 frame included, all detectors in turn."""
+    """Median time a frame, conversion from decoded 4:2:0 included, all detectors in turn."""
     studio = Studio(np.random.default_rng(7))
     size = height * 16 // 9, height
     shots = studio.shot(20) + studio.shot(20)

@@ -15,9 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import av
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
+from vidref.media.reader import Frame, Reader
 
 if TYPE_CHECKING:
     import av.video.frame
@@ -77,17 +78,15 @@ class CutDetector:
 
 def find_cuts(path: Path) -> list[int]:
     """The timestamps, in the stream's time base, of the frames that begin a new shot."""
-    detector, cuts = CutDetector(), []
+    detector = CutDetector()
     recent: deque[int] = deque(maxlen=2 * SIDE + 1)
-    seen = 0
-    with av.open(str(path)) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for frame in container.decode(video=0):
-            if frame.pts is None:
-                continue
-            recent.append(frame.pts)
-            seen += 1
-            cuts += [recent[index - seen] for index in detector.push(thumbnail(frame))]
+    cuts, seen = [], 0
+    with Reader(path) as reader:
+        for item in reader:
+            if isinstance(item, Frame):
+                recent.append(item.pts)
+                seen += 1
+                cuts += [recent[index - seen] for index in detector.push(thumbnail(item.image))]
     return cuts + [recent[index - seen] for index in detector.finish()]
 
 
@@ -102,22 +101,19 @@ def difference(one: _View, other: _View) -> float:
     darker, lighter = sorted((one, other), key=lambda view: view.variance)
     gain = min(MOST_LIGHT, ((lighter.variance + 1) / (darker.variance + 1)) ** 0.5)
     colour = float(np.abs(gain * darker.chroma - lighter.chroma).mean()) * 2 / CHROMA_SPAN
-    covariance = np.vdot(darker.whole, lighter.whole) / darker.whole.size
+    covariance = float(np.vdot(darker.whole, lighter.whole)) / darker.whole.size
     unlike = _unlike(gain, covariance, darker.variance, lighter.variance)
     if unlike > ALIKE:
         covariances = lighter.windows @ darker.inner / darker.inner.size
-        shifted = _unlike(gain, covariances, darker.inner_variance, lighter.window_variances)
-        unlike = min(unlike, shifted.min())
-    return min(1.0, float(unlike) + colour)
+        for moved in zip(covariances.tolist(), lighter.window_variances.tolist(), strict=True):
+            unlike = min(unlike, _unlike(gain, moved[0], darker.inner_variance, moved[1]))
+    return min(1.0, unlike + colour)
 
 
-def _unlike(
-    gain: float, covariance: Array, darker_variance: float, lighter_variance: Array
-) -> Array:
+def _unlike(gain: float, covariance: float, dark_variance: float, light_variance: float) -> float:
     """What is left of the variance when the darker picture, lit up, is taken from the lighter."""
-    darker = gain**2 * darker_variance
-    left = np.maximum(darker + lighter_variance - 2 * gain * covariance, 0)
-    return left / (darker + lighter_variance + FLAT)
+    lit = gain**2 * dark_variance
+    return max(lit + light_variance - 2 * gain * covariance, 0) / (lit + light_variance + FLAT)
 
 
 @dataclass(frozen=True)
@@ -138,8 +134,8 @@ class _View:
     @cached_property
     def inner(self) -> Array:
         """The middle, away from the borders by the largest shift, less its mean."""
-        middle = self.luma[SHIFT_Y:-SHIFT_Y, SHIFT_X:-SHIFT_X]
-        return (middle - middle.mean()).ravel()
+        middle: Array = self.luma[SHIFT_Y:-SHIFT_Y, SHIFT_X:-SHIFT_X].ravel()
+        return middle - np.float32(middle.mean())
 
     @cached_property
     def inner_variance(self) -> float:
@@ -149,15 +145,17 @@ class _View:
     def windows(self) -> Array:
         """Every shifted middle, one a row."""
         size = (HEIGHT - 2 * SHIFT_Y, WIDTH - 2 * SHIFT_X)
-        return sliding_window_view(self.luma, size).reshape(-1, size[0] * size[1])
+        shifted: Array = sliding_window_view(self.luma, size)
+        return shifted.reshape(-1, size[0] * size[1])
 
     @cached_property
     def window_variances(self) -> Array:
-        return self.windows.var(axis=1)
+        variances: Array = self.windows.var(axis=1)
+        return variances
 
 
 def _parts(views: list[_View], steps: list[float], end: int, start: int) -> bool:
-    """Is all before `end` unlike all from `start` on, each side like itself, and no third between?"""
+    """Is all before `end` unlike all from `start` on, and each side like itself?"""
     before, after = range(max(0, end - SIDE), end), range(start, min(len(views), start + SIDE))
     inside = max((steps[i] for side in (before, after) for i in side[1:]), default=0.0)
     needed = max(UNLIKE, CONTRAST * inside)
