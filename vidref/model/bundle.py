@@ -76,7 +76,7 @@ def load_network(where: str) -> RestorerNetwork:
     try:
         with safe_open(path, "pt") as file:
             header = (file.metadata() or {}).get("restorer")
-            weights = {key: file.get_tensor(key).float() for key in file.keys()}
+            weights = {key: file.get_tensor(key).float() for key in list(file.keys())}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error}).") from error
     if header is None:
@@ -111,7 +111,7 @@ def find_bundle(where: str) -> Path:
         folder = BUNDLED
         if not (folder / WEIGHTS).exists():
             raise ModelError(
-                f"{folder}: this installation carries no restorer: reinstall vidref or name a bundle."
+                f"{folder}: this installation carries no restorer: reinstall it or name a bundle."
             )
         return folder
     folder = Path(where)

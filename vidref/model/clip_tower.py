@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as functional
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -42,7 +44,7 @@ class Block(nn.Module):
         hidden = self.up(self.norm2(x))
         # OpenAI trained with x * sigmoid(1.702 x), later reproductions with the exact GELU
         hidden = hidden * torch.sigmoid(1.702 * hidden) if self.quick else functional.gelu(hidden)
-        return x + self.down(hidden)
+        return x + torch.as_tensor(self.down(hidden))
 
 
 class ClipTower(nn.Module):
@@ -58,7 +60,7 @@ class ClipTower(nn.Module):
         self.cls = nn.Parameter(torch.zeros(width))
         self.positions = nn.Parameter(torch.zeros(self.tokens, width))
         self.norm_pre = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(Block(width, hidden, heads, quick) for _ in range(blocks))
+        self.blocks = nn.Sequential(*(Block(width, hidden, heads, quick) for _ in range(blocks)))
         self.register_buffer("mean", torch.tensor(CLIP_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(CLIP_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -77,9 +79,7 @@ class ClipTower(nn.Module):
         patches = self.patches(pixels).flatten(2).transpose(1, 2)
         cls = self.cls.expand(patches.shape[0], 1, -1)
         x = self.norm_pre(torch.cat([cls, patches], 1) + self.positions)
-        for block in self.blocks:
-            x = block(x)
-        return x
+        return torch.as_tensor(self.blocks(x))
 
 
 def load_clip_tower(source: str) -> ClipTower:
@@ -132,9 +132,15 @@ def read_weights(source: str) -> tuple[dict[str, Tensor], dict[str, str | int]]:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of one weights file."""
     if path.suffix == ".safetensors":
-        return load_file(path)
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ModelError(f"{path}: not a readable safetensors file ({error}).") from error
     # FaRL is published only as a pickled file: weights_only admits tensors and nothing that runs
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise ModelError(f"{path}: not a file of plain weights: fetch it again.") from error
     loaded = loaded.get("state_dict", loaded)
     return {key.removeprefix("module."): value for key, value in loaded.items()}
 
@@ -155,8 +161,8 @@ def hub_folder(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=["model.safetensors", "config.json"]))
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{name}: could not be fetched from the hub, nor found in its cache: check the name and "
-            "the connection, or give a local path."
+            f"{name}: could not be fetched from the hub, nor found in its cache: check the name "
+            "and the connection, or give a local path."
         ) from error
 
 

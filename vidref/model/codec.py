@@ -28,7 +28,7 @@ class PixelShuffleCodec(nn.Module):
 
 
 class AutoencoderCodec(nn.Module):
-    """A frozen diffusers autoencoder; latents are scaled (and shifted) as its configuration says."""
+    """A frozen diffusers autoencoder; latents are scaled and shifted as its configuration says."""
 
     def __init__(self, autoencoder: nn.Module) -> None:
         super().__init__()
@@ -74,8 +74,9 @@ def build_codec(config: CodecConfig) -> Codec:
         codec = AutoencoderCodec(autoencoder)
         channels = codec.encode(torch.zeros(1, 3, 8 * config.factor, 8 * config.factor)).shape[1:]
     if tuple(channels) != (config.channels, 8, 8):
+        real = 8 * config.factor // channels[1]
         raise ModelError(
-            f"{config.source} has latents of {channels[0]} channels at 1/{8 * config.factor // channels[1]}, "
-            f"the configuration says {config.channels} at 1/{config.factor}: correct codec in it."
+            f"{config.source} has latents of {channels[0]} channels at 1/{real}, the configuration "
+            f"says {config.channels} at 1/{config.factor}: correct codec in it."
         )
     return codec

@@ -1,8 +1,8 @@
-"""The sizes of a restorer: everything needed to build one, and nothing about how to run or train it.
+"""The sizes of a restorer: all that is needed to build one, nothing about how to run or train it.
 
 Both configurations are values of the same classes: the bundled model (pixel-shuffle codec, a small
-U-Net) and paper-512 (VAE codec, a Stable-Diffusion-size U-Net). The JSON of `RestorerConfig` travels
-inside the weights file, so a bundle never has to be told what it is.
+U-Net) and paper-512 (VAE codec, a Stable-Diffusion-size U-Net). The JSON of `RestorerConfig`
+travels inside the weights file, so a bundle never has to be told what it is.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Sizes(BaseModel):
 
 
 class CodecConfig(Sizes):
-    """Pixels <-> what the denoiser sees. `source` is a diffusers checkpoint, for the VAE kinds only."""
+    """Pixels <-> what the denoiser sees. `source`: a diffusers checkpoint, for VAEs only."""
 
     kind: Literal["pixel-shuffle", "autoencoder-kl", "autoencoder-tiny"]
-    factor: int = Field(8, gt=0)
+    factor: int = Field(default=8, gt=0)
     channels: int = Field(gt=0)
     source: str | None = None
 
@@ -48,6 +48,9 @@ class DenoiserConfig(Sizes):
     layers_per_block: int = 1
     groups: int = 16
     heads: int = 4
+    coordinates: int = Field(default=0, ge=0)
+    """Bands of sines and cosines of the place in the aligned face beside the input: a face is where
+    it is aligned to, and convolutions do not know where they are."""
     residual: bool = False
     """Predict the difference to the degraded crop; only an x0-prediction can."""
     source: str | None = None
@@ -113,7 +116,7 @@ class DiffusionConfig(Sizes):
     schedule: Literal["cosine", "linear", "scaled-linear"]
     beta_start: float = 0.00085
     beta_end: float = 0.012
-    shift: float = Field(1.0, gt=0)
+    shift: float = Field(default=1.0, gt=0)
     """Multiplies the noise-to-signal ratio: large pictures need more noise for the same effect."""
     zero_terminal_snr: bool = False
     train_steps: int = 1000
@@ -141,6 +144,8 @@ class RestorerConfig(Sizes):
 
     @model_validator(mode="after")
     def _agree(self) -> RestorerConfig:
+        if self.denoiser.source and self.denoiser.coordinates:
+            raise ValueError("denoiser.coordinates is for new U-Nets: leave it out with a source")
         if self.denoiser.residual and self.diffusion.prediction != "x0":
             raise ValueError("denoiser.residual needs diffusion.prediction x0")
         return self

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, cast
 
 import torch
@@ -61,8 +62,8 @@ class IdentityTokens(nn.Module):
             return reference.image.new_zeros(reference.image.shape[0], self.config.dimension)
         if reference.embedding.shape[1] != self.config.dimension:
             raise ModelError(
-                f"The recogniser gives {reference.embedding.shape[1]} numbers and this restorer was "
-                f"trained with {self.config.dimension}: use the recogniser that its card names."
+                f"The recogniser gives {reference.embedding.shape[1]} numbers and this restorer "
+                f"was trained with {self.config.dimension}: use the recogniser that its card names."
             )
         return reference.embedding
 
@@ -81,7 +82,7 @@ class SemanticTokens(nn.Module):
         if (self.tower.tokens, self.tower.width) != (config.tokens, config.dimension):
             raise ModelError(
                 f"{config.source} gives {self.tower.tokens} tokens of {self.tower.width}, the "
-                f"configuration says {config.tokens} of {config.dimension}: correct context.semantic."
+                f"configuration {config.tokens} of {config.dimension}: correct context.semantic."
             )
         self.count = config.tokens
         self.project = nn.Linear(config.dimension, width)
@@ -102,7 +103,7 @@ class PatchTokens(nn.Module):
         self.grid, self.count = config.grid, config.grid**2
         widths = config.widths
         layers: list[nn.Module] = [nn.PixelUnshuffle(8), nn.Conv2d(192, widths[0], 1)]
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in pairwise(widths):
             layers += [ResidualBlock(narrow), nn.Conv2d(narrow, wide, 3, 2, 1)]
         self.layers = nn.Sequential(*layers, ResidualBlock(widths[-1]))
         self.project = nn.Linear(widths[-1], width)

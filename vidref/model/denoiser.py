@@ -6,6 +6,7 @@ degraded crop is a latent of zeros, a dropped context is the context's own null 
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import torch
@@ -21,7 +22,7 @@ class Denoiser(nn.Module):
 
     def __init__(self, config: RestorerConfig) -> None:
         super().__init__()
-        self.residual = config.denoiser.residual
+        self.residual, self.bands = config.denoiser.residual, config.denoiser.coordinates
         if config.denoiser.source is None:
             self.unet = new_unet(config)
         else:
@@ -30,11 +31,31 @@ class Denoiser(nn.Module):
     def forward(
         self, z_t: Tensor, z_lq: Tensor, t: Tensor, tokens: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """`mask` is 1 where a token counts and 0 where it is padding; values between are weights."""
-        noisy = torch.cat([z_t, z_lq], 1).contiguous(memory_format=torch.channels_last)
+        """`mask` is 1 where a token counts, 0 where it is padding; values between are weights."""
+        seen = [z_t, z_lq]
+        if self.bands:
+            seen.append(coordinates(self.bands, z_t).expand(len(z_t), -1, -1, -1))
+        noisy = torch.cat(seen, 1).contiguous(memory_format=torch.channels_last)
         keep = None if mask is None else attention_keep(mask)
         out = cast(Any, self.unet)(noisy, t, tokens, encoder_attention_mask=keep).sample
         return cast(Tensor, out + z_lq if self.residual else out)
+
+
+def coordinates(bands: int, like: Tensor) -> Tensor:
+    """(1, 4 * bands, H, W): sines and cosines of the place, one turn per face and its multiples."""
+    turns = 2.0 ** torch.arange(bands, device=like.device, dtype=like.dtype) * math.pi
+    angles = []
+    for axis, size in ((2, like.shape[2]), (3, like.shape[3])):
+        place = (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) / size
+        angle = (turns[:, None] * place).view(1, bands, *[size if a == axis else 1 for a in (2, 3)])
+        angles.append(angle.expand(1, bands, *like.shape[2:]))
+    both = torch.cat(angles, 1)
+    return torch.cat([both.sin(), both.cos()], 1)
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lay the weights out as convolutions on every device run fastest."""
+    cast(Any, module).to(memory_format=torch.channels_last)
 
 
 def attention_keep(mask: Tensor) -> Tensor:
@@ -53,7 +74,7 @@ def new_unet(config: RestorerConfig) -> nn.Module:
     crossed = list(zip(sizes.widths, sizes.cross_attention, strict=True))
     unet = UNet2DConditionModel(
         sample_size=config.size // config.codec.factor,
-        in_channels=2 * channels,
+        in_channels=2 * channels + 4 * sizes.coordinates,
         out_channels=channels,
         block_out_channels=sizes.widths,
         layers_per_block=sizes.layers_per_block,
@@ -94,8 +115,8 @@ def unet_from(source: str, config: RestorerConfig) -> nn.Module:
         widen_input(unet, 2 * channels)
     if unet.config.in_channels != 2 * channels or unet.config.out_channels != channels:
         raise ModelError(
-            f"{source} takes {unet.config.in_channels} and gives {unet.config.out_channels} channels, "
-            f"but the codec has {channels}: choose a codec and a U-Net that belong together."
+            f"{source} takes {unet.config.in_channels} and gives {unet.config.out_channels} "
+            f"channels, but the codec has {channels}: choose a codec and a U-Net that fit."
         )
     return cast(nn.Module, unet)
 

@@ -1,6 +1,8 @@
 """The forward process q(z_t | z_0), and the three ways to name the same prediction.
 
-With a = alpha-bar of t:  z_t = sqrt(a) z_0 + sqrt(1 - a) noise,  v = sqrt(a) noise - sqrt(1 - a) z_0.
+With a = alpha-bar of t:  z_t = sqrt(a) z_0 + sqrt(1 - a) noise,
+                          v   = sqrt(a) noise - sqrt(1 - a) z_0.
+
 At t = train_steps - 1 a schedule with zero terminal signal has a = 0 exactly.
 """
 

@@ -30,7 +30,7 @@ class Guidance:
 
 
 def guided(predict: Predict, guidance: Guidance, weights: Sequence[Tensor]) -> Tensor:
-    """The guided prediction; `weights[j]` is (B,) and says how much reference j counts, per image."""
+    """The guided prediction; `weights[j]` (B,) is how much reference j counts in each image."""
     s_i, s_c = guidance.image, guidance.context
     total: Tensor | None = None
 

@@ -52,7 +52,7 @@ class OnnxGraph(nn.Module):
                 self.nodes.append((node.op_type, list(node.input), list(node.output), settings))
             else:
                 raise ModelError(
-                    f"{path}: the operation {node.op_type} is not one a recogniser is known to use: "
+                    f"{path}: the operation {node.op_type} is not one that recognisers use: "
                     f"export it with {', '.join(sorted(OPERATIONS))}."
                 )
         self.activations = [outputs[0] for kind, _, outputs, _ in self.nodes if kind in ACTIVATIONS]
@@ -106,13 +106,14 @@ def _prelu(v: list[Value], s: dict[str, Any]) -> Tensor:
 def _gemm(v: list[Value], s: dict[str, Any]) -> Tensor:
     a = v[0].T if s.get("transA", 0) else v[0]
     b = v[1].T if s.get("transB", 0) else v[1]
-    out = s.get("alpha", 1.0) * (a @ b)
+    out: Tensor = s.get("alpha", 1.0) * (a @ b)
     return out + s.get("beta", 1.0) * v[2] if len(v) > 2 else out
 
 
 def _reshape(v: list[Value], s: dict[str, Any]) -> Tensor:
     wanted = [int(n) for n in v[1]]
-    return v[0].reshape([v[0].shape[i] if n == 0 else n for i, n in enumerate(wanted)])
+    x: Tensor = v[0]
+    return x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(wanted)])
 
 
 def _pool(v: list[Value], s: dict[str, Any], largest: bool) -> Tensor:
@@ -149,7 +150,8 @@ def _mean(v: list[Value], s: dict[str, Any]) -> Tensor:
 
 
 def _norm(v: list[Value], s: dict[str, Any]) -> Tensor:
-    return torch.linalg.vector_norm(v[0], dim=_axes(v, s), keepdim=bool(s.get("keepdims", 1)))
+    keep = bool(s.get("keepdims", 1))
+    return torch.as_tensor(torch.linalg.vector_norm(v[0], dim=_axes(v, s), keepdim=keep))
 
 
 def _gather(v: list[Value], s: dict[str, Any]) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 from vidref.errors import ModelError
 from vidref.model.bundle import RestorerNetwork, load_network
 from vidref.model.context import Reference
+from vidref.model.denoiser import channels_last
 from vidref.model.fidelity import believe_input
 from vidref.model.guidance import Guidance, guided
 from vidref.model.noise import person_noise
@@ -46,7 +47,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class PersonContext:
-    """The tokens of a person's references, made once: (N, L, width), and a positive weight for each."""
+    """Tokens of a person's references (N, L, width), made once, and a positive weight for each."""
 
     tokens: Tensor
     weights: tuple[float, ...]
@@ -75,7 +76,7 @@ class Restorer:
         self.config = network.config
         self.device = torch.device(device)
         self.network = network.eval().requires_grad_(False).to(self.device)
-        self.network.denoiser.to(memory_format=torch.channels_last)
+        channels_last(self.network.denoiser)
         self.batch, self.max_references, self.autocast = batch, max_references, autocast
 
     @classmethod
@@ -111,7 +112,8 @@ class Restorer:
         image = reference.image.to(self.device)
         known = None if reference.embedding is None else reference.embedding.to(self.device)
         with self._precision():
-            return self.network.context(Reference(image, known)).float()
+            tokens: Tensor = self.network.context(Reference(image, known))
+        return tokens.float()
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.autocast is None:
@@ -153,7 +155,8 @@ class Restorer:
             def predict(with_crop: bool, j: int | None) -> Tensor:
                 tokens, mask = nothing if j is None else told[j]
                 crop = z_lq if with_crop else no_crop
-                return self.network.denoiser(z_t, crop, times, tokens, mask).float()
+                found: Tensor = self.network.denoiser(z_t, crop, times, tokens, mask)
+                return found.float()
 
             return guided(predict, sampling.guidance, weights)
 
@@ -188,7 +191,7 @@ class Restorer:
     def _one_by_one(
         self, contexts: Sequence[PersonContext], plain: bool
     ) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
-        """Reference j of every face, for each j, and what it counts; a face without any has null."""
+        """Reference j of every face, for each j, and its weights; a face without any has null."""
         length = self.config.context.tokens
         rounds = max([1, *(len(context.weights) for context in contexts)])
         told = [

@@ -56,7 +56,7 @@ def sample(
     steps: int,
     start: float = 1.0,
 ) -> Tensor:
-    """From noise to a clean latent. With `start` below 1 it begins at the noised degraded latent."""
+    """From noise to a clean latent; with `start` below 1 it begins at the noised degraded one."""
     times = timesteps(scheduler, steps, start)
     bar = torch.as_tensor(scheduler.alphas_cumprod)[times[0]].to(noise)
     # at start 1 there is no image in it, whatever little signal the schedule leaves: as in training

@@ -50,9 +50,11 @@ class Batch:
     """(B,): its references show somebody else."""
 
 
-def generators(seed: int, step: int, rank: int, device: torch.device) -> tuple[torch.Generator, ...]:
+def generators(
+    seed: int, step: int, rank: int, device: torch.device
+) -> tuple[torch.Generator, ...]:
     """Two independent generators, on the CPU and on the device, for one step of one process."""
-    made = []
+    made: list[torch.Generator] = []
     for where in (torch.device("cpu"), device):
         digest = hashlib.sha256(f"{seed} {step} {rank} {len(made)}".encode()).digest()
         number = int.from_bytes(digest[:8], "big") >> 1

@@ -23,7 +23,7 @@ KERNEL = 41
 
 @dataclass(frozen=True)
 class Ranges:
-    """Uniform ranges of blur deviation (px at 512), shrink factor, noise deviation (/255), quality."""
+    """Uniform ranges: blur deviation (px at 512), shrink factor, noise (/255), JPEG quality."""
 
     blur: tuple[float, float]
     shrink: tuple[float, float]
@@ -50,7 +50,7 @@ class Damage:
 
 
 def draw(ranges: Ranges, count: int, size: int, generator: torch.Generator) -> Damage:
-    """Draw the parameters, scaled from 512 px to `size` so that equally little of the face is left."""
+    """Draw the parameters, scaled from 512 px to `size` so that as little of the face is left."""
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=generator)
@@ -88,15 +88,16 @@ def convolve(images: Tensor, kernels: Tensor) -> Tensor:
     spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels.to(images), s=shape)[:, None]
     mixed = torch.fft.irfft2(spectrum, s=shape)
     # the kernel's centre sits at (reach, reach): the result is shifted by that much
-    return mixed[..., 2 * reach :, 2 * reach :]
+    return torch.as_tensor(mixed[..., 2 * reach :, 2 * reach :])
 
 
 def degrade_batch(
     images: Tensor, damage: Damage, generator: torch.Generator, share: int = 1
 ) -> Tensor:
-    """(B, 3, S, S) in [0, 1] -> the same shape. `share` neighbours get the first one's shrink factor,
+    """(B, 3, S, S) in [0, 1] -> the same shape.
 
-    which saves launches on a GPU. `generator` lives on the images' device.
+    `share` neighbours get the first one's shrink factor, which saves launches on a GPU. `generator`
+    lives on the images' device.
     """
     device, size = images.device, images.shape[-1]
     blurred = convolve(images, gaussian_kernels(damage).to(device)).clamp(0, 1)
@@ -124,8 +125,8 @@ def degrade_image(image: np.ndarray, damage: Damage, rng: np.random.Generator) -
     noise = rng.standard_normal(small.shape).astype(np.float32) * float(damage.noise[0])
     noisy = np.clip(small + noise, 0, 1)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(damage.quality[0])]
-    coded = cv2.imdecode(cv2.imencode(".jpg", (noisy * 255).round().astype(np.uint8), quality)[1], 1)
-    large = cv2.resize(
-        coded.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR
-    )
-    return np.clip(large.round(), 0, 255).astype(np.uint8)
+    _, file = cv2.imencode(".jpg", (noisy * 255).round().astype(np.uint8), quality)
+    coded = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.float32)
+    large = np.asarray(cv2.resize(coded, (size, size), interpolation=cv2.INTER_LINEAR))
+    result: np.ndarray = np.clip(large.round(), 0, 255).astype(np.uint8)
+    return result

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.errors import InputError
+from vidref.faces.boxes import overlaps
 from vidref.training.face_augment import Image
 
-SURE, LIKELY, POSSIBLE = 0.8, 0.7, 0.6
+SURE, UNLIKELY, POSSIBLE = 0.8, 0.75, 0.6
 SMALLEST_PX = 6.0
+LARGE_PX = 40.0
 ENLARGED = 1.5
 
 
@@ -83,17 +86,6 @@ def _mirror_rows(rows: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     return out
 
 
-def overlap(one: NDArray[np.float32], many: NDArray[np.float32]) -> NDArray[np.float32]:
-    """IoU of boxes xyxy: (4,) against (n, 4)."""
-    low = np.maximum(one[:2], many[:, :2])
-    high = np.minimum(one[2:], many[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(1)
-    areas = (many[:, 2:] - many[:, :2]).prod(1)
-    whole = (one[2:] - one[:2]).prod() + areas - shared
-    result: NDArray[np.float32] = shared / np.maximum(whole, 1e-6)
-    return result
-
-
 def _xyxy(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1)
 
@@ -109,14 +101,16 @@ def clean(first: NDArray[np.float32], again: list[NDArray[np.float32]]) -> Label
 
     for row in first:
         box = _xyxy(row[None])[0]
-        support = sum(bool(len(r) and overlap(box, _xyxy(r)).max() > 0.5) for r in again)
-        keep(row, (row[14] >= SURE and support >= 1) or (row[14] >= LIKELY and support == 2))
+        support = sum(bool(len(r) and overlaps(box, _xyxy(r)).max() > 0.5) for r in again)
+        if row[14] < UNLIKELY and min(row[2:4]) >= LARGE_PX and support < 2:
+            continue  # Looked at: large, doubtful and not found again is an animal or a thing.
+        keep(row, row[14] >= SURE and support >= 1)
     for look, other in ((again[0], again[1]), (again[1], again[0])):
         for row in look:
             box = _xyxy(row[None])[0]
-            if boxes and overlap(box, np.stack(boxes)).max() > 0.3:
+            if boxes and overlaps(box, np.stack(boxes)).max() > 0.3:
                 continue
-            seen_twice = bool(len(other) and overlap(box, _xyxy(other)).max() > 0.5)
+            seen_twice = bool(len(other) and overlaps(box, _xyxy(other)).max() > 0.5)
             keep(row, seen_twice and row[14] >= SURE)
     if not boxes:
         return Labels.empty()
@@ -165,42 +159,79 @@ def single_faces(data: Path, portraits: int, small: int, seed: int) -> list[Pict
     """Pictures of one face to paste from: portraits at 256 px, and small old and new faces."""
     teacher = Teacher(data / "teachers" / "detector-teacher.onnx")
     rng = np.random.default_rng(seed)
-    wanted: list[tuple[str, str, int]] = []
     with (data / "faces.csv").open() as lines:
         rows = [r for r in csv.DictReader(lines) if r["split"] == "train"]
     rows = [r for r in rows if float(r["inner_real"]) > 0.97]
-    for i in rng.permutation(len(rows))[:portraits]:
-        wanted.append((rows[i]["shard"], rows[i]["file"], 256))
+    names = [f"{rows[i]['shard']}/{rows[i]['file']}" for i in rng.permutation(len(rows))]
     with (data / "identity.csv").open() as lines:
         rows = [r for r in csv.DictReader(lines) if r["split"] == "train"]
-    for i in rng.permutation(len(rows))[:small]:
-        wanted.append(("identity.zip", rows[i]["file"], 128))
+    others = [f"identity.zip/{rows[i]['file']}" for i in rng.permutation(len(rows))]
     pictures = []
-    archives: dict[str, zipfile.ZipFile] = {}
-    for shard, file, size in wanted:
-        archive = archives.setdefault(shard, zipfile.ZipFile(data / shard))
-        image = _decode(archive.read(file), file)
-        image = np.asarray(
-            cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8
-        )
+    for name, image in _single_images(data, names[:portraits] + others[:small]):
+        size = image.shape[0]
         # A face that fills the picture is found better with something around it.
         around = size // 4
-        found = teacher.find(
-            np.asarray(
-                cv2.copyMakeBorder(image, around, around, around, around, cv2.BORDER_REPLICATE),
-                dtype=np.uint8,
-            )
-        )
+        wide = cv2.copyMakeBorder(image, around, around, around, around, cv2.BORDER_REPLICATE)
+        found = teacher.find(np.asarray(wide, dtype=np.uint8))
         found = found[(found[:, 14] >= SURE) & (found[:, 2] > 0.4 * size)]
         if len(found) == 1:
-            found[:, :2] -= around
-            found[:, 4:14] -= around
-            landmarks = found[:, 4:14].reshape(1, 5, 2)
-            labels = Labels(_xyxy(found), landmarks, np.array([True]))
-            pictures.append(Picture(file, image, labels))
+            landmarks = found[:, 4:14].reshape(1, 5, 2) - around
+            labels = Labels(_xyxy(found) - around, landmarks, np.array([True]))
+            pictures.append(Picture(name, image, labels))
+    return pictures
+
+
+def _single_images(data: Path, names: list[str]) -> Iterator[tuple[str, Image]]:
+    archives: dict[str, zipfile.ZipFile] = {}
+    for name in names:
+        shard, file = name.split("/", 1)
+        archive = archives.setdefault(shard, zipfile.ZipFile(data / shard))
+        size = 128 if shard == "identity.zip" else 256
+        image = cv2.resize(
+            _decode(archive.read(file), name), (size, size), interpolation=cv2.INTER_AREA
+        )
+        yield name, np.asarray(image, dtype=np.uint8)
     for archive in archives.values():
         archive.close()
-    return pictures
+
+
+@dataclass(frozen=True)
+class DetectorData:
+    scenes: list[Picture]
+    faces: list[Picture]
+
+
+def detector_data(data: Path, portraits: int, small: int, seed: int, cache: Path) -> DetectorData:
+    """All that the detector is trained on; what the teacher said is kept in `cache`."""
+    key = f"{portraits} {small} {seed}"
+    known = json.loads(cache.read_text()) if cache.is_file() else {}
+    if known.get("key") == key:
+        scenes, faces = known["scenes"], known["faces"]
+        return DetectorData(
+            [
+                Picture(p.name, p.image, _from_lists(scenes[p.name]))
+                for p in read_scenes(data, "train")
+            ],
+            [Picture(n, im, _from_lists(faces[n])) for n, im in _single_images(data, list(faces))],
+        )
+    made = DetectorData(cleaned_scenes(data, "train"), single_faces(data, portraits, small, seed))
+    groups = {"scenes": made.scenes, "faces": made.faces}
+    lists = {g: {p.name: _as_lists(p.labels) for p in part} for g, part in groups.items()}
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_text(json.dumps({"key": key, **lists}))
+    return made
+
+
+def _as_lists(labels: Labels) -> list[list[float]]:
+    flat = np.hstack(
+        [labels.boxes, labels.landmarks.reshape(-1, 10), labels.sure[:, None].astype(np.float32)]
+    )
+    return [[round(float(v), 2) for v in row] for row in flat]
+
+
+def _from_lists(rows: list[list[float]]) -> Labels:
+    flat = np.array(rows, np.float32).reshape(-1, 15)
+    return Labels(flat[:, :4], flat[:, 4:14].reshape(-1, 5, 2), flat[:, 14] > 0.5)
 
 
 def _decode(packed: bytes, name: str) -> Image:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ def code_picture(picture: np.ndarray, codec: str, quantiser: int) -> np.ndarray:
     store = io.BytesIO()
     with av.open(store, "w", format=CONTAINERS[codec]) as output:
         options = {"preset": "veryfast", "crf": str(quantiser)} if codec == "libx264" else {}
-        stream = output.add_stream(codec, rate=25, options=options)
+        stream: Any = output.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
         if codec != "libx264":

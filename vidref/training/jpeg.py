@@ -1,4 +1,4 @@
-"""What JPEG leaves of a picture, on the device: colour to half resolution, 8 x 8 cosine blocks, rounding.
+"""What JPEG leaves of a picture, on the device: halved colour, 8 x 8 cosine blocks, rounding.
 
 Entropy coding loses nothing, so it is left out. The tables and their scaling by quality are those
 of the standard's Annex K as libjpeg uses them.
@@ -66,7 +66,7 @@ def code_plane(plane: Tensor, steps: Tensor) -> Tensor:
 
 
 def jpeg_round_trip(images: Tensor, quality: Tensor) -> Tensor:
-    """(B, 3, H, W) RGB in [0, 1] -> the same after JPEG with 4:2:0 colour; `quality` (B,) in 1..100."""
+    """(B, 3, H, W) RGB in [0, 1] after JPEG with 4:2:0 colour; `quality` (B,) is in 1..100."""
     height, width = images.shape[-2:]
     below, right = -height % 16, -width % 16
     levels = (images * 255).round()

@@ -46,7 +46,7 @@ def hard_example_identity(
 ) -> Tensor:
     """L_HID per picture (paper.md 2.3) of embeddings: (B, D), (B, D), (B, R, D).
 
-    (1 - share) L_ID(truth, estimate) + share * mean over the references of L_ID(reference, estimate);
+    (1 - share) L_ID(truth, estimate) + share * mean over references of L_ID(reference, estimate);
     with one reference it is the paper's. `share` (B,) is lambda, or zero for a wrong person's.
     """
     slots = torch.arange(references.shape[1], device=references.device)
@@ -68,13 +68,13 @@ def encoder_features(
 ) -> Tensor:
     """Distance per picture of the tiny autoencoder's features.
 
-    Scales that are finer than the target's own resolution are left out: there the target has nothing.
+    Scales finer than the target's own resolution are left out: there the target has nothing.
     """
     with torch.no_grad():
         wanted = encoder(target)
-    kept = [
-        (1.0 / (2**level) <= detail).to(estimate) for level in range(len(wanted) - 1)
-    ] + [torch.ones_like(detail)]
+    kept = [(1.0 / (2**level) <= detail).to(estimate) for level in range(len(wanted) - 1)] + [
+        torch.ones_like(detail)
+    ]
     return feature_distance(encoder(estimate), wanted, kept)
 
 

@@ -16,7 +16,7 @@ from vidref.training.photos import Photos
 
 @dataclass(frozen=True)
 class Choice:
-    """Photographs of one batch: targets (B,), references (B, R); how many count; which are wrong."""
+    """Photographs of one batch: targets (B,), references (B, R), how many count, who is wrong."""
 
     targets: Tensor
     references: Tensor

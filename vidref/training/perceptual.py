@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 import torch.nn.functional as functional
 from safetensors import SafetensorError
 from safetensors.torch import load_file

@@ -27,9 +27,10 @@ CIRCULAR_SOURCE = "pif"
 
 @dataclass(frozen=True)
 class Photos:
-    """N photographs. `corners` (N, 4, 2) in units of the stored side; `detail` is the share of a
+    """N photographs.
 
-    512 px square's resolution that the photo really has (1 where it has it all).
+    `corners` (N, 4, 2) are in units of the stored side; `detail` is the share of a 512 px square's
+    resolution that the photo really has (1 where it has it all).
     """
 
     pixels: Tensor
@@ -61,7 +62,7 @@ def read_index(folder: Path) -> list[dict[str, str]]:
 def load_photos(
     folder: Path, size: int, split: str = "train", strict: bool = False, limit: int | None = None
 ) -> Photos:
-    """Decode a split at `size` px per face square. `strict` keeps corroborated federal works only."""
+    """Decode a split at `size` px per face square; `strict` keeps what is corroborated."""
     rows = [row for row in read_index(folder) if row["split"] == split]
     rows = [row for row in rows if row["strict"] == "1" or not strict][:limit]
     if not rows:
@@ -87,7 +88,9 @@ def load_photos(
         pixels=torch.from_numpy(np.ascontiguousarray(pixels)),
         people=torch.tensor([numbers[row["person"]] for row in rows]),
         detail=torch.tensor([min(1.0, float(row["native_px"]) / 512) for row in rows]),
-        corners=torch.from_numpy(np.array(corners).reshape(-1, 4, 2) / sides[:, None, None]).float(),
+        corners=torch.from_numpy(
+            np.array(corners).reshape(-1, 4, 2) / sides[:, None, None]
+        ).float(),
         circular=torch.tensor([row["source"] == CIRCULAR_SOURCE for row in rows]),
         names=tuple(Path(row["file"]).stem for row in rows),
     )

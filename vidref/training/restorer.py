@@ -22,6 +22,7 @@ from vidref.errors import ModelError, SettingsError
 from vidref.model.bundle import RestorerNetwork, fill, is_own, load_network, save_bundle
 from vidref.model.config import RestorerConfig
 from vidref.model.context import Reference
+from vidref.model.denoiser import channels_last
 from vidref.model.diffusion import add_noise, alpha_bars, to_x0, x0_weight
 from vidref.model.recogniser import Recogniser
 from vidref.training import losses
@@ -95,13 +96,16 @@ class RestorerTraining:
         self.restorer_config = self._with_recogniser(config.restorer)
         self.network = self._network()
         self.network.to(device)
-        self.network.denoiser.to(memory_format=torch.channels_last)
+        channels_last(self.network.denoiser)
         self.trained = Trained(self.network)
         weights = [w for w in self.trained.parameters() if w.requires_grad]
         decay = [w for w in weights if w.ndim > 1]
         plain = [w for w in weights if w.ndim <= 1]
         self.optimiser = torch.optim.AdamW(
-            [{"params": decay, "weight_decay": run.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            [
+                {"params": decay, "weight_decay": run.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
             lr=run.learning_rate,
             betas=(0.9, 0.99),
             fused=device.type == "cuda",
@@ -113,7 +117,9 @@ class RestorerTraining:
         self.encoder: PerceptualEncoder | None = None
         if config.losses.encoder_features:
             if config.perceptual_encoder is None:
-                raise SettingsError("losses.encoder_features needs perceptual_encoder: a path to it.")
+                raise SettingsError(
+                    "losses.encoder_features needs perceptual_encoder: a path to it."
+                )
             self.encoder = PerceptualEncoder(config.perceptual_encoder).to(device)
         self.critic: PatchDiscriminator | None = None
         self.critic_optimiser: torch.optim.Optimizer | None = None
@@ -234,7 +240,9 @@ class RestorerTraining:
                 (terms["loss"] / run.accumulate).backward()  # type: ignore[no-untyped-call]
             shown.append((estimate, batch))
             for name, value in terms.items():
-                sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach() / run.accumulate
+                sums[name] = (
+                    sums.get(name, torch.zeros_like(value)) + value.detach() / run.accumulate
+                )
         weights = [w for group in self.optimiser.param_groups for w in group["params"]]
         sums["gradient"] = nn.utils.clip_grad_norm_(weights, run.clip)
         self.optimiser.step()
@@ -245,14 +253,19 @@ class RestorerTraining:
         return {name: float(self.machine.mean(value)) for name, value in sums.items()}
 
     def _adversarial_now(self) -> bool:
-        return self.critic is not None and self.progress.step >= self.config.losses.adversarial_after
+        return (
+            self.critic is not None and self.progress.step >= self.config.losses.adversarial_after
+        )
 
     def _losses(self, batch: Batch, part: int) -> tuple[dict[str, Tensor], Tensor]:
         """The weighted loss, its parts, and the detached estimate."""
         config, kind = self.config, self.restorer_config.diffusion.prediction
         run = config.run
         draws, noise_generator = generators(
-            run.seed + 1, self.progress.step * run.accumulate + part, self.machine.rank, self.machine.device
+            run.seed + 1,
+            self.progress.step * run.accumulate + part,
+            self.machine.rank,
+            self.machine.device,
         )
         count, device = len(batch.target), self.machine.device
         raw = self._raw(batch)
@@ -273,7 +286,12 @@ class RestorerTraining:
             pixel = self.restorer_config.codec.kind == "pixel-shuffle"
             wanted = config.losses
             needs_pixels = pixel or any(
-                (wanted.identity, wanted.recogniser_features, wanted.encoder_features, wanted.adversarial)
+                (
+                    wanted.identity,
+                    wanted.recogniser_features,
+                    wanted.encoder_features,
+                    wanted.adversarial,
+                )
             )
             estimate = self.network.codec.decode(z_hat).float() if needs_pixels else batch.target
             terms: dict[str, Tensor] = {}
@@ -340,7 +358,6 @@ class RestorerTraining:
 
     def _raw(self, batch: Batch) -> list[Tensor]:
         """The frozen features of all references, (B * R, ...) for each provider."""
-        count, shown = batch.references.shape[:2]
         embeddings = None if batch.embeddings is None else batch.embeddings.flatten(0, 1)
         flat = Reference(batch.references.flatten(0, 1), embeddings)
         if self.config.data.augment_references:
@@ -403,26 +420,31 @@ def train_restorer(
     folder: Path,
     time_limit: float | None = None,
     report: Callable[[str], None] = print,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Train, or continue, the run in `folder` until its end or for `time_limit` seconds."""
-    began = time.monotonic()
+    """Train, or continue, the run in `folder` until its end or for `time_limit` seconds.
+
+    `clock` counts the seconds of the limit and of the budget.
+    """
+    began = clock()
     folder.mkdir(parents=True, exist_ok=True)
     training = RestorerTraining(config, folder)
     run, progress = config.run, training.progress
     before = progress.seconds
     report(
-        f"{training.machine.device}: {len(training.maker.photos)} photographs, step {progress.step}, "
+        f"{training.machine.device}: {len(training.maker.photos)} photographs, "
+        f"step {progress.step}, "
         f"{sum(v.numel() for k, v in training.average.items() if is_own(k)) / 1e6:.2f} M weights"
     )
     values: dict[str, float] = {"loss": math.nan}
-    counted, loaded = progress.step, time.monotonic()
+    counted, loaded = progress.step, clock()
     log = Log(folder / "log.csv", training.machine.leads)
     while training.share_done() < 1:
-        ran = time.monotonic() - began
+        ran = clock() - began
         if time_limit is not None and ran > time_limit:
             break
         values = training.step()
-        progress.seconds = before + time.monotonic() - began
+        progress.seconds = before + clock() - began
         if not math.isfinite(values["loss"]):
             raise ModelError(
                 f"{folder}: the loss is {values['loss']} at step {progress.step}: "
@@ -430,7 +452,7 @@ def train_restorer(
             )
         if progress.step % run.log_every == 0:
             pictures = (progress.step - counted) * run.batch * run.accumulate
-            speed = pictures / (time.monotonic() - loaded)
+            speed = pictures / (clock() - loaded)
             log.write(progress, training.learning_rate(), speed, values)
             report(log.line(progress, speed, values))
         if progress.step % run.save_every == 0:

@@ -25,7 +25,7 @@ class DataConfig(Part):
     folder: Path
     strict: bool = False
     limit: int | None = None
-    references: int = Field(3, ge=1)
+    references: int = Field(default=3, ge=1)
     """At most so many references of a target; the paper trains with exactly one."""
     several_share: float = 0.6
     """Share of targets drawn from people who have other photographs."""
@@ -47,7 +47,7 @@ class DamageConfig(Part):
     video: float = 0.25
     encode: bool = True
     """Really encode a part of the video share (needs PyAV)."""
-    group: int = Field(1, ge=1)
+    group: int = Field(default=1, ge=1)
     """Neighbours in a batch that share a shrink factor: 1 on the CPU, 4 keeps a GPU fed."""
     faded: float = 0.1
     grey: float = 0.1
@@ -58,10 +58,10 @@ class LossConfig(Part):
 
     reconstruction: float = 1.0
     identity: float = 0.1
-    hard_share: float = Field(0.25, ge=0, le=1)
+    hard_share: float = Field(default=0.25, ge=0, le=1)
     """The lambda of the hard-example identity loss: how much of it looks at the reference."""
-    trust_floor: float = Field(0.0, ge=0, le=1)
-    """The losses on the whole face are scaled by max(sqrt(alpha-bar), this); 0 is ReF-LDM's scaling."""
+    trust_floor: float = Field(default=0.0, ge=0, le=1)
+    """Losses on the whole face are scaled by max(sqrt(alpha-bar), this); 0 is ReF-LDM's."""
     recogniser_features: float = 0.0
     encoder_features: float = 0.0
     adversarial: float = 0.0
@@ -73,13 +73,13 @@ class RunConfig(Part):
 
     size: int = 512
     batch: int = 8
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(default=1, ge=1)
     steps: int = 10_000
     budget_seconds: float | None = None
     """Over all resumptions; where set, the schedule follows the clock instead of the step."""
     learning_rate: float = 2e-4
     warmup: int = 200
-    cooldown: float = Field(0.3, ge=0, le=1)
+    cooldown: float = Field(default=0.3, ge=0, le=1)
     """Share of the run, at its end, over which the learning rate falls to nothing."""
     weight_decay: float = 0.01
     clip: float = 1.0

@@ -51,7 +51,7 @@ def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], Progress] | 
     try:
         with safe_open(path, "pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
-            for key in file.keys():
+            for key in list(file.keys()):
                 part, name = key.split("/", 1)
                 parts.setdefault(part, {})[name] = file.get_tensor(key)
     except (OSError, SafetensorError, KeyError, ValueError) as error:

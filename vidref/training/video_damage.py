@@ -29,8 +29,8 @@ def damage_video(
 ) -> Tensor:
     """(B, 3, S, S) in [0, 1] -> a clip's worth of damage, the same shape.
 
-    `draws` is a CPU generator, `noise` one on the images' device. With `encode` half of the groups of
-    `share` neighbours go through a real encoder on the CPU, the others through the device's JPEG.
+    `draws` is a CPU generator, `noise` one on the images' device. With `encode` half of the groups
+    of `share` neighbours go through a real encoder on the CPU, the others through JPEG.
     """
     size = images.shape[-1]
 
@@ -147,9 +147,9 @@ def scratches(images: Tensor, draws: torch.Generator) -> Tensor:
 
 
 def tape(images: Tensor, draws: torch.Generator, noise: torch.Generator) -> Tensor:
-    """VHS: little and late chroma, noise along the lines, lines that do not start where they should."""
+    """VHS: little and late chroma, noise along lines, lines that start where they should not."""
     matrix = torch.tensor(TO_YUV, device=images.device)
-    luma, chroma = torch.einsum("ij,bjhw->bihw", matrix, images).split([1, 2], 1)
+    luma, chroma = torch.einsum("ij,bjhw->bihw", matrix, images).tensor_split([1], 1)
     count, _, height, width = images.shape
     narrow = max(4, int(width / (3 + 9 * draw_one(draws))))
     chroma = functional.interpolate(chroma, (height, narrow), mode="area")
@@ -158,10 +158,10 @@ def tape(images: Tensor, draws: torch.Generator, noise: torch.Generator) -> Tens
     chroma = functional.interpolate(chroma, (height, width), mode="bilinear")
     chroma = chroma.roll(int(width / 60 * (0.5 + draw_one(draws))), -1)
     lines = torch.randn(count, 1, height, max(2, width // 4), generator=noise, device=images.device)
-    luma = luma + 0.05 * draw_one(draws) * functional.interpolate(lines, (height, width), mode="bilinear")
-    picture = torch.einsum(
-        "ij,bjhw->bihw", torch.linalg.inv(matrix), torch.cat([luma, chroma], 1)
+    luma = luma + 0.05 * draw_one(draws) * functional.interpolate(
+        lines, (height, width), mode="bilinear"
     )
+    picture = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(matrix), torch.cat([luma, chroma], 1))
     start = torch.randn(count, height, 1, generator=noise, device=images.device)
     start = start * 1.5 / width * draw_one(draws)
     return shift_rows(picture, start)

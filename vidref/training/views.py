@@ -54,7 +54,7 @@ def homographies(spread: Spread, flip: Tensor, generator: torch.Generator) -> Te
 
 
 def sample_views(photos: Photos, index: Tensor, maps: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Views (B, 3, size, size) in [-1, 1], and (B, 1, size, size) that is 1 where pixels are real."""
+    """Views (B, 3, S, S) in [-1, 1], and a mask (B, 1, S, S) that is 1 where pixels are real."""
     device = photos.pixels.device
     steps = (torch.arange(size, device=device, dtype=torch.float32) + 0.5) * 2 / size - 1
     y, x = torch.meshgrid(steps, steps, indexing="ij")
@@ -88,7 +88,7 @@ def real_pixels(photos: Photos, index: Tensor, grid: Tensor) -> Tensor:
 
 def cross(a: Tensor, b: Tensor) -> Tensor:
     """The z of the cross product of plane vectors."""
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return torch.as_tensor(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
 
 
 def jitter(images: Tensor, amount: float, generator: torch.Generator) -> Tensor:
@@ -100,4 +100,4 @@ def jitter(images: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     grey = changed.mean(1, keepdim=True)
     changed = (changed - grey) * saturation + grey
     tint = torch.cat([warmth, torch.ones_like(warmth), 2 - warmth], 1)
-    return (((changed + 1) * tint) - 1).clamp(-1, 1)
+    return torch.as_tensor(((changed + 1) * tint - 1).clamp(-1, 1))

@@ -1,0 +1,194 @@
+"""Restoring: determinism of a face among any neighbours, combining references, bundles on disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.model.small import picture, reference, small_config, small_network, small_restorer
+from vidref.errors import ModelError
+from vidref.model.bundle import HASH, WEIGHTS, load_network, save_bundle
+from vidref.model.fidelity import believe_input, low_pass, scale_of
+from vidref.model.guidance import Guidance
+from vidref.model.restorer import Combine, Face, Restorer, Sampling
+
+COMBINES: list[Combine] = ["concatenated", "average", "weighted"]
+
+
+def people(restorer: Restorer) -> list[Face]:
+    """Five faces with 0, 1, 2, 3 and 1 references."""
+    return [
+        Face(
+            picture(100 + i),
+            f"person {i}",
+            restorer.remember([reference(10 * i + j) for j in range(count)]),
+        )
+        for i, count in enumerate([0, 1, 2, 3, 1])
+    ]
+
+
+@pytest.mark.parametrize("combine", COMBINES)
+@pytest.mark.parametrize("guidance", [Guidance(), Guidance(1.3, 1.1)])
+def test_a_face_is_bit_exact_in_any_slot_with_any_neighbours(
+    combine: Combine, guidance: Guidance
+) -> None:
+    restorer = small_restorer(batch=3)
+    faces = people(restorer)
+    sampling = Sampling(steps=2, combine=combine, guidance=guidance)
+    alone = [restorer.restore([face], sampling)[0] for face in faces]
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3], [3, 3, 1]):
+        together = restorer.restore([faces[i] for i in order], sampling)
+        for slot, i in enumerate(order):
+            assert torch.equal(together[slot], alone[i]), f"face {i} in slot {slot} of {order}"
+    assert not torch.equal(alone[1], alone[4])
+
+
+def test_the_same_seed_gives_the_same_face_and_another_seed_another() -> None:
+    restorer = small_restorer()
+    face = people(restorer)[2]
+    again = small_restorer()
+    one = restorer.restore([face], Sampling(steps=2))
+    assert torch.equal(one, again.restore([face], Sampling(steps=2)))
+    other = restorer.restore([face], Sampling(steps=2, seed=1))
+    assert not torch.equal(one, other)
+
+
+def test_noise_belongs_to_the_person_and_not_to_the_frame() -> None:
+    restorer = small_restorer()
+    face = people(restorer)[1]
+    later = Face(face.crop, face.person, face.context)
+    somebody_else = replace(face, person="another")
+    restored = restorer.restore([face, later, somebody_else], Sampling(steps=2))
+    assert torch.equal(restored[0], restored[1])
+    assert not torch.equal(restored[0], restored[2])
+
+
+def test_one_reference_is_the_same_however_references_are_combined() -> None:
+    restorer = small_restorer()
+    face = people(restorer)[1]
+    found = [restorer.restore([face], Sampling(steps=2, combine=c)) for c in COMBINES]
+    torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-4)
+    assert torch.equal(found[1], found[2])
+
+
+def test_weights_choose_between_references() -> None:
+    restorer = small_restorer()
+    both = [reference(1), reference(2)]
+    even = restorer.remember(both, [0.5, 0.5])
+    first = restorer.remember(both[:1])
+    mostly = restorer.remember(both, [1.0, 1e-4])
+    sampling = Sampling(steps=2, combine="weighted")
+
+    def restored(context: object, how: Sampling = sampling) -> torch.Tensor:
+        return restorer.restore([Face(picture(5), "a", context)], how)  # type: ignore[arg-type]
+
+    plain = restored(mostly, replace(sampling, combine="average"))
+    torch.testing.assert_close(
+        restored(even), restored(mostly, replace(sampling, combine="average"))
+    )
+    gap = (restored(even) - restored(first)).abs().max()
+    assert (restored(mostly) - restored(first)).abs().max() < 0.02 * gap
+    assert (plain - restored(mostly)).abs().max() > 0.5 * gap
+    joined = replace(sampling, combine="concatenated")
+    gap = (restored(even, joined) - restored(first, joined)).abs().max()
+    assert (restored(mostly, joined) - restored(first, joined)).abs().max() < 0.1 * gap
+
+
+def test_more_references_than_fit_keeps_those_that_weigh_most() -> None:
+    restorer = small_restorer(max_references=2)
+    three = [reference(i) for i in range(3)]
+    kept = restorer.remember(three, [1.0, 3.0, 2.0])
+    assert kept.weights == (3.0, 2.0)
+    assert torch.equal(kept.tokens, restorer.remember(three[1:]).tokens)
+    with pytest.raises(ModelError, match="above zero"):
+        restorer.remember(three, [1.0, 0.0, 2.0])
+
+
+def test_the_context_is_heard() -> None:
+    restorer = small_restorer()
+    crop, nobody = picture(3), restorer.remember([])
+    one, other = restorer.remember([reference(1)]), restorer.remember([reference(2)])
+    faces = [Face(crop, "a", context) for context in (nobody, one, other)]
+    restored = restorer.restore(faces, Sampling(steps=1))
+    assert not torch.equal(restored[0], restored[1]) and not torch.equal(restored[1], restored[2])
+
+
+def test_fidelity_takes_more_of_the_input_the_higher_it_is() -> None:
+    restored = torch.rand(1, 3, 64, 64) * 2 - 1
+    degraded = low_pass(torch.rand(1, 3, 64, 64) * 2 - 1, 2.0)
+    distances = [
+        float((believe_input(restored, degraded, f) - degraded).abs().mean())
+        for f in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    assert distances == sorted(distances, reverse=True)
+    assert scale_of(0) > scale_of(0.5) > scale_of(1) > 0
+    # at any fidelity the colour of the whole is the input's
+    shifted = believe_input(restored * 0.1 + 0.5, restored * 0.1, 0.0)
+    assert (shifted - restored * 0.1).mean().abs() < 0.01
+
+
+def test_a_bundle_says_what_it_is_and_restores_the_same(tmp_path: Path) -> None:
+    network = small_network()
+    save_bundle(tmp_path, network.config, network.own_weights(), "# card", torch.float32)
+    loaded = load_network(str(tmp_path))
+    assert loaded.config == network.config
+    for key, value in network.own_weights().items():
+        assert torch.equal(loaded.own_weights()[key], value)
+    face = people(small_restorer())[2]
+    mine = Restorer(network, batch=3, max_references=3).restore([face], Sampling(steps=2))
+    theirs = Restorer(loaded, batch=3, max_references=3).restore([face], Sampling(steps=2))
+    assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    "harm", ["flip a byte", "cut short", "no hash", "other sizes", "no header"]
+)
+def test_a_damaged_bundle_is_refused_with_a_sentence(harm: str, tmp_path: Path) -> None:
+    network = small_network()
+    save_bundle(tmp_path, network.config, network.own_weights(), "# card")
+    path = tmp_path / WEIGHTS
+    data = bytearray(path.read_bytes())
+    if harm == "flip a byte":
+        data[-100] ^= 1
+        path.write_bytes(data)
+    elif harm == "cut short":
+        path.write_bytes(data[:-1000])
+    elif harm == "no hash":
+        (tmp_path / HASH).unlink()
+    elif harm == "other sizes":
+        weights = load_file(path)
+        weights["context.null"] = torch.zeros(7)
+        save_bundle(tmp_path, network.config, weights, "# card")
+    else:
+        import hashlib
+
+        save_file(load_file(path), path)
+        (tmp_path / HASH).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(ModelError) as caught:
+        load_network(str(tmp_path))
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_bundle_that_is_nowhere_is_refused_without_a_download(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no restorer\.safetensors there"):
+        load_network(str(tmp_path))
+    with pytest.raises(ModelError, match="give a bundle's folder or a hub id"):
+        load_network("no-such-bundle")
+
+
+@pytest.mark.parametrize("prediction", ["x0", "v", "epsilon"])
+def test_every_prediction_and_step_count_restores(prediction: str) -> None:
+    config = small_config(
+        denoiser={"widths": [32, 32], "cross_attention": [False, True]},
+        diffusion={"prediction": prediction, "schedule": "linear"},
+    )
+    restorer = Restorer(small_network(config), batch=1, max_references=1)
+    for steps in (1, 2, 4):
+        for solver in ("ddim", "dpm"):
+            face = Face(picture(1), "a", restorer.remember([reference(1)]))
+            out = restorer.restore([face], Sampling(steps=steps, solver=solver))  # type: ignore[arg-type]
+            assert out.shape == (1, 3, 64, 64) and out.isfinite().all()
