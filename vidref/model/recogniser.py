@@ -39,9 +39,10 @@ def _similarity() -> Tensor:
     )
     centre_s, centre_t = square.mean(0), template.mean(0)
     s, t = square - centre_s, template - centre_t
-    a = (t * s).sum() / (t * t).sum()
-    b = (t[:, 0] * s[:, 1] - t[:, 1] * s[:, 0]).sum() / (t * t).sum()
-    turn = torch.stack([torch.stack([a, -b]), torch.stack([b, a])])
+    # least squares from the face to the template, as insightface aligns, then the inverse of it
+    a = (s * t).sum() / (s * s).sum()
+    b = (s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum() / (s * s).sum()
+    turn = torch.linalg.inv(torch.stack([torch.stack([a, -b]), torch.stack([b, a])]))
     return torch.cat([turn, (centre_s - turn @ centre_t)[:, None]], 1)
 
 
