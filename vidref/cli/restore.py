@@ -12,11 +12,11 @@ from vidref.cli.progress import Reporter
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("source", type=click.Path(path_type=Path, allow_dash=True, readable=False))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=click.Path(path_type=Path, allow_dash=True, readable=False),
     help="The result; its suffix chooses the container. Default: NAME.restored beside the source.",
 )
 @click.option("--start", help="Begin here (seconds, m:s or h:m:s).")
@@ -38,7 +38,9 @@ from vidref.cli.progress import Reporter
 @click.option("--overwrite", is_flag=True, default=None, help="Replace the output if it exists.")
 @click.option("--threads", type=int, help="Cores to use; 0 is all.")
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="A YAML file of settings; flags override it."
+    "--config",
+    type=click.Path(path_type=Path, readable=False),
+    help="A YAML file of settings; flags override it.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @output_options

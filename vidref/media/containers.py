@@ -70,6 +70,11 @@ MOV_TAGS = {
 }
 
 
+def local_file(path: Path) -> str:
+    """The name by which FFmpeg takes a path as a file, also where it looks like an address."""
+    return f"file:{path}"
+
+
 def muxer_for(path: Path) -> str:
     """FFmpeg's name of the container that this file name asks for."""
     suffix = path.suffix.lower()

@@ -23,6 +23,8 @@ import av.container
 import av.error
 
 from vidref.errors import InputError
+from vidref.media.complaints import Complaints
+from vidref.media.containers import local_file
 from vidref.media.deinterlace import Deinterlacer
 from vidref.media.probe import PROGRESSIVE, Clip, describe_clip, is_cover_art
 
@@ -64,6 +66,7 @@ class Passing:
 class Damage:
     """What could not be read, counted."""
 
+    broken_places: int = 0
     undecodable_packets: int = 0
     corrupt_frames: int = 0
     untimed_frames: int = 0
@@ -71,15 +74,15 @@ class Damage:
 
     def sentence(self, name: str) -> str | None:
         """What to tell the user, or nothing."""
-        parts = []
-        if self.undecodable_packets:
-            parts.append(f"{self.undecodable_packets} packets could not be decoded")
-        if self.corrupt_frames:
-            parts.append(f"{self.corrupt_frames} frames are damaged")
-        if self.untimed_frames:
-            parts.append(f"{self.untimed_frames} frames had no usable timestamp")
+        counts = {
+            "the file is damaged or cut off in {} places": self.broken_places,
+            "{} packets could not be decoded": self.undecodable_packets,
+            "{} frames are damaged": self.corrupt_frames,
+            "{} frames had no usable timestamp": self.untimed_frames,
+        }
+        parts = [text.format(count) for text, count in counts.items() if count]
         if self.ended_early:
-            parts.append("the file ends early")
+            parts.append("it ends early")
         return f"{name}: {', '.join(parts)}; everything readable was kept." if parts else None
 
 
@@ -193,6 +196,8 @@ class Reader:
         self.close()
 
     def close(self) -> None:
+        if self._decoder.is_open:
+            self._decoder.flush_buffers()  # waits for its threads, which may have more to log
         self.container.close()
 
     @property
@@ -248,7 +253,7 @@ class Reader:
         """Decoded pictures and passing packets; `_END` once nothing wanted can follow."""
         end = None if self.span.end is None else self._clip_start() + self.span.end + SEEK_MARGIN_S
         try:
-            for packet in self.container.demux():
+            for packet in self._packets():
                 if packet.stream.index != self._video.index:
                     if packet.size:
                         self._note_cover_art(packet)
@@ -267,6 +272,18 @@ class Reader:
             self.damage.ended_early = True
         yield from self._decode(None)
         yield _END
+
+    def _packets(self) -> Iterator[av.packet.Packet[Any]]:
+        """Every packet of the file, while the demuxer's complaints are counted."""
+        packets = self.container.demux()
+        complaints = Complaints(self.container.format.name)
+        while True:
+            with complaints.listen():
+                packet = next(packets, None)
+            self.damage.broken_places = complaints.count
+            if packet is None:
+                return
+            yield packet
 
     def _decode(self, packet: av.packet.Packet[Any] | None) -> list[av.video.frame.VideoFrame]:
         if packet is not None and packet.size == 0:
@@ -292,9 +309,15 @@ class Reader:
         begins = at * packet.time_base
         if end is not None and begins >= end:
             return False
-        if packet.stream.type == "subtitle":
-            return begins + (packet.duration or 0) * packet.time_base > start
-        return begins >= start
+        if packet.stream.type != "subtitle":
+            return begins >= start
+        stays_until = begins + (packet.duration or 0) * packet.time_base
+        if stays_until <= start:
+            return False
+        shown_until = stays_until if end is None else min(stays_until, end)
+        packet.pts = packet.dts = round(max(begins, start) / packet.time_base)
+        packet.duration = round(shown_until / packet.time_base) - packet.pts
+        return True
 
 
 _END = object()
@@ -333,7 +356,7 @@ def _open(source: Path | None) -> av.container.InputContainer:
             raise InputError(f"{name} is empty (0 bytes); copy it again from its source.")
     try:
         # Tags in an old encoding must come out byte for byte as they went in.
-        file: Any = str(source) if source else sys.stdin.buffer
+        file: Any = local_file(source) if source else sys.stdin.buffer
         container: av.container.InputContainer = av.open(
             file, "r", metadata_errors="surrogateescape"
         )

@@ -19,6 +19,7 @@ import av.codec
 import av.error
 
 from vidref.errors import InputError, OutputError, UnsupportedStreamError
+from vidref.media.containers import local_file
 from vidref.media.encoders import encoder_formats, nearest_format
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def _decode(path: Path) -> av.video.frame.VideoFrame:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); remove it, or copy it again.")
     try:
-        with av.open(str(path)) as container:
+        # Without this, a photo called "50%d.png" would be taken for a numbered series.
+        series = {"pattern_type": "none"} if path.suffix.lower() != ".webp" else {}
+        with av.open(local_file(path), "r", container_options=series) as container:
             frame = next(container.decode(video=0))
             if frame.is_corrupt:
                 raise InputError(f"{path} cannot be read: {remedy}.")

@@ -57,6 +57,7 @@ class Writer:
         self._times = _PacketTimes()
         self._last_dts: dict[int, int] = {}
         self.mended_packets = 0
+        self.lost_packets = 0
         self.notes: list[str] = []
         self._may_lose_captions = not carries_captions(encoding)
         self._shapes_pixels = False
@@ -109,7 +110,8 @@ class Writer:
             ticks = round(self._shift / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - ticks
             packet.dts = None if packet.dts is None else packet.dts - ticks
-        self._keep_order(packet, item.stream_index)
+        if not self._keep_order(packet, item.stream_index, stream.type):
+            return
         packet.stream = stream
         self._guard(self._output.mux_one, packet)
 
@@ -126,6 +128,16 @@ class Writer:
             self._file.keep()
         else:
             sys.stdout.buffer.flush()
+
+    def disorder_sentence(self) -> str | None:
+        """What had to be done to the other streams' packets, or nothing."""
+        if not (self.mended_packets or self.lost_packets):
+            return None
+        return (
+            f"{self._reader.clip.name}: {self.mended_packets} packets of sound or subtitles ran "
+            f"backwards in time and were put in order, {self.lost_packets} without a time were "
+            "left out."
+        )
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -187,7 +199,9 @@ class Writer:
             foreign = []
         keep_clock = self._shift == 0 and containers.is_clocked(self._reader.clip.container)
         options = containers.muxer_options(self._muxer, self.target, bool(foreign), keep_clock)
-        destination: Any = str(self._file.path) if self._file else sys.stdout.buffer
+        destination: Any = (
+            containers.local_file(self._file.path) if self._file else sys.stdout.buffer
+        )
         try:
             return av.open(
                 destination,
@@ -327,17 +341,26 @@ class Writer:
             packet.time_base = self._time_base
             self._guard(self._output.mux_one, packet)
 
-    def _keep_order(self, packet: Any, index: int) -> None:
-        """Muxers refuse timestamps that stand still or run backwards, as damaged files have."""
-        if packet.dts is None:
-            packet.dts = packet.pts
+    def _keep_order(self, packet: Any, index: int, kind: str) -> bool:
+        """Mend timestamps that muxers refuse, as damaged files have them; False if there is none.
+
+        Times must move on (subtitles may stand still), and nothing is shown before it is decoded.
+        """
+        before = (packet.pts, packet.dts)
         last = self._last_dts.get(index)
-        if packet.dts is not None and last is not None and packet.dts < last:
-            self.mended_packets += 1
-            packet.dts = last
-            packet.pts = max(packet.dts, packet.pts) if packet.pts is not None else packet.dts
-        if packet.dts is not None:
-            self._last_dts[index] = packet.dts
+        if packet.dts is None:
+            packet.dts = packet.pts if packet.pts is not None else last
+        if packet.dts is None:
+            self.lost_packets += 1
+            return False
+        earliest = None if last is None else last + (kind != "subtitle")
+        if earliest is not None and packet.dts < earliest:
+            packet.dts = earliest
+        if packet.pts is None or packet.pts < packet.dts:
+            packet.pts = packet.dts
+        self._last_dts[index] = packet.dts
+        self.mended_packets += None not in before and before != (packet.pts, packet.dts)
+        return True
 
     @property
     def _name(self) -> str:

@@ -75,13 +75,9 @@ def restore_clip(
             combs = CombWatch()
             frames = _stream(reader, writer, combs, settings.queue_frames, on_progress, begun)
             writer.finish()
-        findings = (reader.damage.sentence(plan.clip.name), combs.sentence())
+        damage = reader.damage.sentence(plan.clip.name)
+        findings = (damage, writer.disorder_sentence(), combs.sentence())
         warnings = [*plan.encoding.notes, *writer.notes, *filter(None, findings)]
-        if writer.mended_packets:
-            warnings.append(
-                f"{writer.mended_packets} packets of other streams ran backwards in time in "
-                f"{plan.clip.name} and were put in order."
-            )
     return RestoreResult(
         source,
         output,
@@ -97,6 +93,8 @@ def check_target(source: Path, output: Path, overwrite: bool) -> None:
     if output == PIPE:
         return
     if output.exists():
+        if not (output.is_file() or output.is_dir()):
+            raise OutputError(f"{output} is not a file but a device or pipe; name a file, or -.")
         if source != PIPE and source.exists() and output.samefile(source):
             raise OutputError(f"{output} is the clip itself; give the result another name.")
         if not overwrite:
