@@ -55,7 +55,7 @@ FULL_RANGE = Colour(primaries=1, transfer=1, matrix=5, full_range=True)
 
 
 def picture(index: int, width: int, height: int, *, scene: int = 0) -> NDArray[np.uint16]:
-    """Frame `index` of a moving, coloured, 16-bit picture; another `scene` looks quite different."""
+    """Frame `index` of a moving, coloured, 16-bit picture; another `scene` looks different."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     phase = index * 0.35 + scene * 1.7
     red = 0.5 + 0.35 * np.sin(x / 9 + phase) * np.cos(y / 13 - phase / 2)
@@ -137,7 +137,11 @@ def write_clip(
     path = Path(path)
     width, height = size
     time_base = time_base or 1 / Fraction(rate)
-    times = list(pts) if pts is not None else [int(i / Fraction(rate) / time_base) for i in range(frames)]
+    times = (
+        list(pts)
+        if pts is not None
+        else [int(i / Fraction(rate) / time_base) for i in range(frames)]
+    )
     with av.open(
         str(path), "w", format=format, container_options=dict(container_options or {})
     ) as out:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a run in this process left."""
+    """What a run left: `stdout` as text in this process, `piped` as bytes from another."""
 
     exit_code: int
     stdout: str
     stderr: str
+    piped: bytes = b""
 
 
 def vidref(*arguments: str | Path) -> Done:
@@ -50,23 +54,35 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def process(
-    *arguments: str | Path, stdin: bytes | None = None, timeout_s: float = 120
-) -> subprocess.CompletedProcess[bytes]:
-    """Run a command as a real process."""
-    return subprocess.run(
-        command(*arguments),
-        input=stdin if stdin is not None else b"",
-        capture_output=True,
-        env=environment(),
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    stdout: IO[bytes] | int = subprocess.PIPE,
+    before: Sequence[str] = (),
+    limit_bytes: int | None = None,
+    timeout_s: float = 120,
+) -> Done:
+    """Run a command as a real process, after the words `before`, writing no file over the limit."""
+
+    def limited() -> None:
+        if limit_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+    done = subprocess.run(
+        [*before, *command(*arguments)],
+        input=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONDONTWRITEBYTECODE="1"),
+        preexec_fn=limited,
         timeout=timeout_s,
     )
+    return Done(done.returncode, "", done.stderr.decode(), done.stdout or b"")
 
 
-def is_one_sentence(stderr: bytes | str) -> bool:
+def is_one_sentence(stderr: str) -> bool:
     """One non-empty line, no traceback."""
-    text = stderr.decode() if isinstance(stderr, bytes) else stderr
-    lines = [line for line in text.splitlines() if line.strip()]
-    return len(lines) == 1 and "Traceback" not in text
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    return len(lines) == 1 and "Traceback" not in stderr
 
 
 def leftovers(folder: Path, *known: Path | str) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -20,12 +19,12 @@ import pytest
 
 from tests import judge
 from tests.clips import Sound, ffmpeg, remux, write_clip
-from tests.tool import command, environment, is_one_sentence, leftovers, process
+from tests.tool import Done, command, environment, is_one_sentence, leftovers, process, vidref
 
 pytestmark = pytest.mark.usefixtures("judges")
 
 MP2 = Sound("mp2")
-DAMAGE_WORDS = re.compile(r"damag|corrupt|unreadable|broken|lost|skipp|truncat|cut short|incomplete")
+DAMAGE_WORDS = re.compile(r"damag|could not be decoded|unreadable|lost|skipp|ends early")
 
 
 @pytest.fixture
@@ -36,9 +35,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def _refused(done: subprocess.CompletedProcess[bytes], *mentions: str) -> str:
-    words = done.stderr.decode()
-    assert done.returncode == 2, words
+def _refused(done: Done, *mentions: str) -> str:
+    words = done.stderr
+    assert done.exit_code == 2, words
     assert is_one_sentence(words), words
     for mention in mentions:
         assert mention in words, words
@@ -115,19 +114,19 @@ def test_what_is_not_a_clip_is_refused_in_one_sentence(
     source = tmp_path / name
     make(source)
     before = judge.sha256(source)
-    done = process("restore", source, "-o", folder / "out.mkv")
+    done = vidref("restore", source, "-o", folder / "out.mkv")
     _refused(done, name)
     assert leftovers(folder) == [] and judge.sha256(source) == before
 
 
 def test_a_missing_file_is_named(tmp_path: Path, folder: Path) -> None:
-    _refused(process("restore", tmp_path / "gone.mp4", "-o", folder / "out.mp4"), "gone.mp4")
+    _refused(vidref("restore", tmp_path / "gone.mp4", "-o", folder / "out.mp4"), "gone.mp4")
     assert leftovers(folder) == []
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "nothing").mkdir()
-    _refused(process("restore", tmp_path / "nothing", "-o", folder / "out.mp4"), "nothing")
+    _refused(vidref("restore", tmp_path / "nothing", "-o", folder / "out.mp4"), "nothing")
     assert leftovers(folder) == []
 
 
@@ -135,12 +134,12 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, folder: Path) -> 
     things = tmp_path / "things"
     things.mkdir()
     (things / "notes.txt").write_text("no pictures here")
-    _refused(process("restore", things, "-o", folder / "out"), "things")
+    _refused(vidref("restore", things, "-o", folder / "out"), "things")
     assert leftovers(folder) == []
 
 
 def test_an_empty_pipe_is_refused(folder: Path) -> None:
-    _refused(process("restore", "-", "-o", folder / "out.mkv", stdin=b""))
+    _refused(process("restore", "-", "-o", folder / "out.mkv"))
     assert leftovers(folder) == []
 
 
@@ -185,11 +184,11 @@ def test_the_readable_rest_is_kept_and_the_loss_is_counted(
     damage(source)
     before = judge.sha256(source)
     output = folder / f"out{source.suffix}"
-    done = process("restore", source, "-o", output)
-    words = done.stderr.decode()
+    done = vidref("restore", source, "-o", output)
+    words = done.stderr
     assert judge.sha256(source) == before
     assert "Traceback" not in words
-    if done.returncode != 0:
+    if done.exit_code != 0:
         _refused(done, name)
         assert leftovers(folder) == []
         return
@@ -214,16 +213,14 @@ def _says_what_is_missing(source: Path, output: Path, words: str) -> None:
         assert any(re.search(r"\d", line) for line in lines), f"{words!r} but ffmpeg: {found!r}"
 
 
-def test_a_change_of_size_in_the_middle_is_handled_or_refused(
-    tmp_path: Path, folder: Path
-) -> None:
+def test_a_change_of_size_in_the_middle_is_handled_or_refused(tmp_path: Path, folder: Path) -> None:
     parts = [
         write_clip(tmp_path / f"{w}.ts", size=(w, 64), sounds=[]).read_bytes() for w in (96, 128)
     ]
     source = tmp_path / "grows.ts"
     source.write_bytes(b"".join(parts))
-    done = process("restore", source, "-o", folder / "out.ts")
-    if done.returncode != 0:
+    done = vidref("restore", source, "-o", folder / "out.ts")
+    if done.exit_code != 0:
         _refused(done, "grows.ts")
         assert leftovers(folder) == []
 
@@ -235,8 +232,8 @@ def test_a_damaged_packet_of_sound_does_not_end_the_run(tmp_path: Path, folder: 
     place = _place_of_packet(source, 1, len(sound) // 2)
     data[place : place + 12] = b"\xff" * 12
     source.write_bytes(bytes(data))
-    done = process("restore", source, "-o", folder / "out.mkv")
-    assert done.returncode == 0, done.stderr.decode()
+    done = vidref("restore", source, "-o", folder / "out.mkv")
+    assert done.exit_code == 0, done.stderr
     # Packets are copied, whatever they hold: what a player conceals stays the player's business.
     assert judge.differences(judge.probe(source), judge.probe(folder / "out.mkv")) == []
 
@@ -276,7 +273,7 @@ def test_the_original_is_never_the_output(
         output = tmp_path / "door" / source.name
     before, listed = judge.sha256(source), sorted(p.name for p in tmp_path.iterdir())
     more = ["--overwrite"] if overwrite else []
-    _refused(process("restore", source, "-o", output, *more))
+    _refused(vidref("restore", source, "-o", output, *more))
     assert judge.sha256(source) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == listed
 
@@ -284,10 +281,10 @@ def test_the_original_is_never_the_output(
 def test_an_existing_file_is_kept_unless_asked(source: Path, folder: Path) -> None:
     output = folder / "out.mp4"
     output.write_bytes(b"somebody's work")
-    _refused(process("restore", source, "-o", output), "out.mp4", "--overwrite")
+    _refused(vidref("restore", source, "-o", output), "out.mp4", "--overwrite")
     assert output.read_bytes() == b"somebody's work"
-    done = process("restore", source, "-o", output, "--overwrite")
-    assert done.returncode == 0, done.stderr.decode()
+    done = vidref("restore", source, "-o", output, "--overwrite")
+    assert done.exit_code == 0, done.stderr
     assert len(judge.probe(output).times) == 12
     assert leftovers(folder, output) == []
 
@@ -297,32 +294,32 @@ def test_a_failed_run_keeps_the_file_it_was_to_overwrite(tmp_path: Path, folder:
     _every_frame_broken(bad.with_suffix(".mov"))
     output = folder / "out.mov"
     output.write_bytes(b"somebody's work")
-    _refused(process("restore", bad.with_suffix(".mov"), "-o", output, "--overwrite"))
+    _refused(vidref("restore", bad.with_suffix(".mov"), "-o", output, "--overwrite"))
     assert output.read_bytes() == b"somebody's work"
     assert leftovers(folder, output) == []
 
 
 def test_a_missing_output_folder_is_named(source: Path, folder: Path) -> None:
-    _refused(process("restore", source, "-o", folder / "absent" / "out.mp4"), "absent")
+    _refused(vidref("restore", source, "-o", folder / "absent" / "out.mp4"), "absent")
     assert leftovers(folder) == []
 
 
 def test_a_folder_is_not_an_output_file(source: Path, folder: Path) -> None:
     (folder / "taken.mp4").mkdir()
-    _refused(process("restore", source, "-o", folder / "taken.mp4"), "taken.mp4")
-    _refused(process("restore", source, "-o", folder / "taken.mp4", "--overwrite"), "taken.mp4")
+    _refused(vidref("restore", source, "-o", folder / "taken.mp4"), "taken.mp4")
+    _refused(vidref("restore", source, "-o", folder / "taken.mp4", "--overwrite"), "taken.mp4")
     assert (folder / "taken.mp4").is_dir() and leftovers(folder, "taken.mp4") == []
 
 
 def test_a_file_is_not_an_output_folder(source: Path, folder: Path) -> None:
     (folder / "file").write_bytes(b"x")
-    _refused(process("restore", source, "-o", folder / "file" / "out.mp4"))
+    _refused(vidref("restore", source, "-o", folder / "file" / "out.mp4"))
     assert (folder / "file").read_bytes() == b"x" and leftovers(folder, "file") == []
 
 
 def test_an_unknown_container_is_refused(source: Path, folder: Path) -> None:
-    _refused(process("restore", source, "-o", folder / "out.docx"), "docx")
-    _refused(process("restore", source, "-o", folder / "out"))
+    _refused(vidref("restore", source, "-o", folder / "out.docx"), "docx")
+    _refused(vidref("restore", source, "-o", folder / "out"))
     assert leftovers(folder) == []
 
 
@@ -350,21 +347,15 @@ def public() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def _as_nobody(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+def _as_nobody(*arguments: str | Path) -> Done:
     """Root may read and write everything, so become somebody who may not."""
-    drop = []
-    if os.geteuid() == 0:
-        judge.require_tools("setpriv")
-        drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    done = subprocess.run(
-        [*drop, *command(*arguments)],
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        env=environment(HOME="/nonexistent"),
-        timeout=60,
-    )
-    if b"setpriv:" in done.stderr:
-        pytest.skip(done.stderr.decode())
+    if os.geteuid() != 0:
+        return process(*arguments)
+    judge.require_tools("setpriv")
+    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    done = process(*arguments, before=drop)
+    if "setpriv:" in done.stderr:
+        pytest.skip(done.stderr)
     return done
 
 
@@ -394,14 +385,16 @@ def test_a_folder_that_may_not_be_written_is_named(public: Path) -> None:
 
 def _size_of_the_result(source: Path, folder: Path, suffix: str) -> int:
     output = folder / f"whole{suffix}"
-    assert process("restore", source, "-o", output).returncode == 0
+    assert vidref("restore", source, "-o", output).exit_code == 0
     size = output.stat().st_size
     output.unlink()
     return size
 
 
-@pytest.mark.parametrize("share", [0.0, 0.4, 0.99])
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize(
+    ("suffix", "share"),
+    [(".mp4", 0.0), (".mkv", 0.4), (".ts", 0.4), (".mp4", 0.99), (".mkv", 0.99)],
+)
 def test_a_file_size_limit_ends_in_one_sentence(
     suffix: str, share: float, tmp_path: Path, folder: Path
 ) -> None:
@@ -409,13 +402,7 @@ def test_a_file_size_limit_ends_in_one_sentence(
     source = write_clip(tmp_path / "in.mkv", frames=40, size=(160, 120), sounds=[MP2])
     limit = int(_size_of_the_result(source, folder, suffix) * share)
     before = judge.sha256(source)
-    done = subprocess.run(
-        command("restore", source, "-o", folder / f"out{suffix}", "--quiet"),
-        capture_output=True,
-        env=environment(PYTHONDONTWRITEBYTECODE="1"),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        timeout=60,
-    )
+    done = process("restore", source, "-o", folder / f"out{suffix}", "--quiet", limit_bytes=limit)
     _refused(done)
     assert leftovers(folder) == [] and judge.sha256(source) == before
 
@@ -432,7 +419,7 @@ def test_a_full_disk_ends_in_one_sentence(kilobytes: int, tmp_path: Path) -> Non
     if mounted.returncode != 0:
         pytest.skip("may not mount a small disk here; the limit on file size is tested instead")
     try:
-        _refused(process("restore", source, "-o", disk / "out.mkv", "--lossless", "--quiet"))
+        _refused(vidref("restore", source, "-o", disk / "out.mkv", "--lossless", "--quiet"))
         assert leftovers(disk) == []
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -441,12 +428,8 @@ def test_a_full_disk_ends_in_one_sentence(kilobytes: int, tmp_path: Path) -> Non
 def test_a_full_disk_behind_a_pipe_ends_in_one_sentence(source: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            command("restore", source, "-o", "-", "--quiet"),
-            stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=60,
-        )  # fmt: skip
-    _refused(done)
+    with Path("/dev/full").open("wb") as full:
+        _refused(process("restore", source, "-o", "-", "--quiet", stdout=full))
 
 
 def test_a_reader_that_goes_away_ends_in_one_sentence(tmp_path: Path) -> None:
@@ -458,21 +441,22 @@ def test_a_reader_that_goes_away_ends_in_one_sentence(tmp_path: Path) -> None:
         assert running.stdout is not None and running.stderr is not None
         running.stdout.read(100)
         running.stdout.close()
-        words = running.stderr.read()
+        words = running.stderr.read().decode()
         code = running.wait(60)
-    assert b"Traceback" not in words
     assert code != 0
-    assert is_one_sentence(words) or words == b""
+    assert is_one_sentence(words) or words == ""
 
 
 # ---------------------------------------------------------------- odd names
 
 
-@pytest.mark.parametrize("name", ["ein Tag, ünd noch einer.mp4", "a'b\"c;d&e.mp4", "%03d.mp4", "-x.mp4"])
+@pytest.mark.parametrize(
+    "name", ["ein Tag, ünd noch einer.mp4", "a'b\"c;d&e.mp4", "%03d.mp4", "-x.mp4"]
+)
 def test_a_strange_name_is_only_a_name(name: str, tmp_path: Path, folder: Path) -> None:
     source = write_clip(tmp_path / "plain.mp4").rename(tmp_path / name)
-    done = process("restore", source, "-o", folder / name)
-    assert done.returncode == 0, done.stderr.decode()
+    done = vidref("restore", source, "-o", folder / name)
+    assert done.exit_code == 0, done.stderr
     assert len(judge.probe(f"file:{folder / name}").times) == 12
     assert leftovers(folder, name) == []
 
@@ -484,6 +468,6 @@ def test_a_name_that_looks_like_a_protocol_is_a_file(
     remux(write_clip(tmp_path / "plain.mp4"), tmp_path / "copy.mp4")
     (tmp_path / "copy.mp4").rename(tmp_path / "concat:a.mp4")
     monkeypatch.chdir(tmp_path)
-    done = process("restore", "concat:a.mp4", "-o", "out:b.mp4")
-    assert done.returncode == 0, done.stderr.decode()
+    done = vidref("restore", "concat:a.mp4", "-o", "out:b.mp4")
+    assert done.exit_code == 0, done.stderr
     assert (tmp_path / "out:b.mp4").is_file()

@@ -81,7 +81,9 @@ def _interlaced(encoder: list[str], first: str, sound: list[str]) -> Maker:
         base = write_clip(
             path.with_name(f"{path.stem}.base.mkv"), codec="ffv1", frames=24, rate=50, sounds=[PCM]
         )
-        order = "interleave_top,setfield=tff" if first == "top" else "interleave_bottom,setfield=bff"
+        order = (
+            "interleave_top,setfield=tff" if first == "top" else "interleave_bottom,setfield=bff"
+        )
         ffmpeg("-i", base, "-vf", f"tinterlace={order}", *encoder, *sound, path)
 
     return make
@@ -118,6 +120,20 @@ def _before_zero(path: Path, _: Gathered) -> None:
     )  # fmt: skip
 
 
+def _tuned_in(path: Path, _: Gathered) -> None:
+    """A broadcast that somebody tuned into between two key frames."""
+    whole = write_clip(path.with_name("whole.ts"), frames=30, gop=12, sounds=[MP2]).read_bytes()
+    header = whole[: 188 * 4]  # service, programme and stream tables
+    path.write_bytes(header + whole[188 * (len(whole) // 188 // 4) :])
+
+
+def _two_pictures(path: Path, _: Gathered) -> None:
+    """The picture and a second camera, which is copied like any other stream."""
+    first = write_clip(path.with_name("first.mkv"))
+    second = write_clip(path.with_name("second.mkv"), size=(64, 48), sounds=[])
+    remux(first, path, "-i", second, "-map", "0", "-map", "1", "-disposition:v:1", "0")
+
+
 def _captioned(path: Path, _: Gathered) -> None:
     base = write_clip(path.with_name(f"{path.stem}.base.mp4"), b_frames=0)
     clips.with_captions(base, path)
@@ -125,7 +141,11 @@ def _captioned(path: Path, _: Gathered) -> None:
 
 def _dv(path: Path, _: Gathered) -> None:
     base = write_clip(
-        path.with_name(f"{path.stem}.base.mkv"), codec="ffv1", size=(720, 576), frames=5, sounds=[PCM]
+        path.with_name(f"{path.stem}.base.mkv"),
+        codec="ffv1",
+        size=(720, 576),
+        frames=5,
+        sounds=[PCM],
     )
     ffmpeg("-i", base, "-target", "pal-dv", path)
 
@@ -195,10 +215,14 @@ CASES = [
     # ------------------------------------------------------------ containers and codecs
     Case("mp4 h264 with everything written about it", ".mp4", clip(metadata=ABOUT)),
     Case("mov h264 with pcm", ".mov", clip(sounds=[PCM], metadata=ABOUT)),
-    Case("mkv h264 with all tags", ".mkv", clip(metadata=ABOUT, video_metadata={"language": "ita"})),
+    Case(
+        "mkv h264 with all tags", ".mkv", clip(metadata=ABOUT, video_metadata={"language": "ita"})
+    ),
     Case("mkv hevc", ".mkv", clip(codec="libx265", options=X265)),
     Case("mp4 hevc", ".mp4", clip(codec="libx265", options=X265)),
-    Case("webm vp9 opus", ".webm", clip(codec="libvpx-vp9", sounds=[OPUS], metadata={"title": "W"})),
+    Case(
+        "webm vp9 opus", ".webm", clip(codec="libvpx-vp9", sounds=[OPUS], metadata={"title": "W"})
+    ),
     Case("webm av1 opus", ".webm", clip(codec="libsvtav1", options=SVT, sounds=[OPUS])),
     Case("mp4 av1", ".mp4", clip(codec="libsvtav1", options=SVT)),
     Case("avi mpeg4 mp3", ".avi", clip(codec="mpeg4", sounds=[Sound("libmp3lame")]), ".avi"),
@@ -215,7 +239,10 @@ CASES = [
         "mpeg-ps mpeg2 mp2",
         ".mpg",
         clip(
-            codec="mpeg2video", b_frames=2, size=(320, 240), sounds=[MP2],
+            codec="mpeg2video",
+            b_frames=2,
+            size=(320, 240),
+            sounds=[MP2],
             options={"qmin": "1", "qmax": "1"},
         ),
     ),
@@ -237,6 +264,14 @@ CASES = [
         ".mp4",
         clip(container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}),
     ),
+    Case("m2ts h264 ac3", ".m2ts", clip(sounds=[Sound("ac3")])),
+    Case("nut h264", ".nut", clip()),
+    Case("flv h264", ".flv", clip()),
+    Case("mxf mpeg2", ".mxf", clip(codec="mpeg2video", size=(192, 160), sounds=[PCM])),
+    Case("wmv", ".wmv", clip(codec="wmv2", sounds=[Sound("wmav2")])),
+    Case("3gp h264", ".3gp", clip()),
+    Case("broadcast without its first key frame", ".ts", _tuned_in),
+    Case("two pictures", ".mkv", _two_pictures),
     # ------------------------------------------------------------ time
     Case(
         "variable frame rate mp4",
@@ -253,9 +288,7 @@ CASES = [
     Case(
         "variable frame rate webm",
         ".webm",
-        clip(
-            codec="libvpx-vp9", pts=IRREGULAR_MS, time_base=Fraction(1, 1000), sounds=[OPUS]
-        ),
+        clip(codec="libvpx-vp9", pts=IRREGULAR_MS, time_base=Fraction(1, 1000), sounds=[OPUS]),
     ),
     Case("ntsc rate", ".mp4", clip(rate=Fraction(30000, 1001), frames=20)),
     Case("ntsc rate mkv", ".mkv", clip(rate=Fraction(24000, 1001), frames=20)),
@@ -264,7 +297,9 @@ CASES = [
         "open gop hevc",
         ".mkv",
         clip(
-            codec="libx265", frames=24, gop=8,
+            codec="libx265",
+            frames=24,
+            gop=8,
             options={"x265-params": "log-level=error:open-gop=1:bframes=3:pools=1"},
         ),
     ),
@@ -278,7 +313,9 @@ CASES = [
     Case(
         "a minute with a cut each second",
         ".mp4",
-        clip(frames=1500, size=(64, 48), gop=250, frames_per_scene=25, options={"preset": "veryfast"}),
+        clip(
+            frames=1500, size=(64, 48), gop=250, frames_per_scene=25, options={"preset": "veryfast"}
+        ),
     ),
     # ------------------------------------------------------------ picture
     Case("rotated 90", ".mp4", clip(rotation=90), ".mp4"),
@@ -286,6 +323,11 @@ CASES = [
     Case("rotated 270", ".mp4", clip(rotation=-90), ".mp4"),
     Case("rotated 90 mkv", ".mkv", clip(rotation=90)),
     Case("non-square pixels mp4", ".mp4", clip(sample_aspect=Fraction(12, 11))),
+    Case(
+        "non-square pixels that only Matroska tells",
+        ".mkv",
+        _then({}, ".mkv", "-map", "0", "-aspect", "16:9"),
+    ),
     Case("non-square pixels mkv", ".mkv", clip(sample_aspect=Fraction(64, 45))),
     Case(
         "interlaced h264, top first",
@@ -322,7 +364,9 @@ CASES = [
     ),
     Case("odd width vp9", ".webm", clip(codec="libvpx-vp9", size=(97, 65), sounds=[OPUS])),
     Case("odd width h264 444", ".mp4", clip(pix_fmt="yuv444p", size=(97, 65))),
-    Case("odd width mjpeg", ".avi", clip(codec="mjpeg", pix_fmt="yuvj420p", size=(97, 65), sounds=[])),
+    Case(
+        "odd width mjpeg", ".avi", clip(codec="mjpeg", pix_fmt="yuvj420p", size=(97, 65), sounds=[])
+    ),
     # ------------------------------------------------------------ colour
     Case("bt601", ".mp4", clip(colour=clips.BT601)),
     Case("bt709", ".mkv", clip(colour=clips.BT709)),
@@ -337,7 +381,9 @@ CASES = [
         "hdr10 mkv",
         ".mkv",
         clip(
-            codec="libx265", pix_fmt="yuv420p10le", colour=clips.HDR10,
+            codec="libx265",
+            pix_fmt="yuv420p10le",
+            colour=clips.HDR10,
             options={"x265-params": f"{X265['x265-params']}:{MASTERING}"},
         ),
         lossless_loses=NO_LIGHT,
@@ -346,12 +392,16 @@ CASES = [
         "hdr10 mp4",
         ".mp4",
         clip(
-            codec="libx265", pix_fmt="yuv420p10le", colour=clips.HDR10,
+            codec="libx265",
+            pix_fmt="yuv420p10le",
+            colour=clips.HDR10,
             options={"x265-params": f"{X265['x265-params']}:{MASTERING}"},
         ),
         lossless_loses=NO_LIGHT,
     ),
-    Case("hdr10 av1, told by the container alone", ".mkv", _container_light, lossless_loses=NO_LIGHT),
+    Case(
+        "hdr10 av1, told by the container alone", ".mkv", _container_light, lossless_loses=NO_LIGHT
+    ),
     Case(
         "hlg mp4",
         ".mp4",
@@ -396,8 +446,18 @@ CASES = [
         "subtitles in mp4",
         ".mp4",
         _then(
-            {}, ".mp4", "-i", "{srt}", "-map", "0", "-map", "1", "-c:s", "mov_text",
-            "-metadata:s:s:0", "language=fra",
+            {},
+            ".mp4",
+            "-i",
+            "{srt}",
+            "-map",
+            "0",
+            "-map",
+            "1",
+            "-c:s",
+            "mov_text",
+            "-metadata:s:s:0",
+            "language=fra",
         ),
         ".mp4",  # Matroska has no tx3g
     ),
@@ -405,36 +465,79 @@ CASES = [
         "subtitles in webm",
         ".webm",
         _then(
-            {"codec": "libvpx-vp9", "sounds": [OPUS]}, ".webm", "-i", "{srt}", "-map", "0",
-            "-map", "1", "-c:s", "webvtt",
+            {"codec": "libvpx-vp9", "sounds": [OPUS]},
+            ".webm",
+            "-i",
+            "{srt}",
+            "-map",
+            "0",
+            "-map",
+            "1",
+            "-c:s",
+            "webvtt",
         ),
     ),
     Case(
-        "chapters mkv", ".mkv", _then({}, ".mkv", "-i", "{chapters}", "-map", "0", "-map_chapters", "1")
+        "chapters mkv",
+        ".mkv",
+        _then({}, ".mkv", "-i", "{chapters}", "-map", "0", "-map_chapters", "1"),
     ),
     Case(
-        "chapters mp4", ".mp4", _then({}, ".mp4", "-i", "{chapters}", "-map", "0", "-map_chapters", "1"),
+        "chapters mp4",
+        ".mp4",
+        _then({}, ".mp4", "-i", "{chapters}", "-map", "0", "-map_chapters", "1"),
         ".mp4",
     ),
     Case(
         "font attached",
         ".mkv",
         _then(
-            {}, ".mkv", "-i", "{ass}", "-map", "0", "-map", "1", "-attach", "{font}",
-            "-metadata:s:t:0", "mimetype=font/ttf", "-metadata:s:t:0", "filename=vidref-sans.ttf",
+            {},
+            ".mkv",
+            "-i",
+            "{ass}",
+            "-map",
+            "0",
+            "-map",
+            "1",
+            "-attach",
+            "{font}",
+            "-metadata:s:t:0",
+            "mimetype=font/ttf",
+            "-metadata:s:t:0",
+            "filename=vidref-sans.ttf",
         ),
     ),
     Case(
         "cover mp4",
         ".mp4",
-        _then({}, ".mp4", "-i", "{cover}", "-map", "0", "-map", "1", "-disposition:v:1", "attached_pic"),
+        _then(
+            {},
+            ".mp4",
+            "-i",
+            "{cover}",
+            "-map",
+            "0",
+            "-map",
+            "1",
+            "-disposition:v:1",
+            "attached_pic",
+        ),
     ),
     Case(
         "cover mkv",
         ".mkv",
         _then(
-            {}, ".mkv", "-map", "0", "-attach", "{cover}", "-metadata:s:t:0",
-            "mimetype=image/jpeg", "-metadata:s:t:0", "filename=cover.jpg",
+            {},
+            ".mkv",
+            "-map",
+            "0",
+            "-attach",
+            "{cover}",
+            "-metadata:s:t:0",
+            "mimetype=image/jpeg",
+            "-metadata:s:t:0",
+            "filename=cover.jpg",
         ),
     ),
     Case(
@@ -445,7 +548,7 @@ CASES = [
     ),
     Case("data stream", ".ts", _klv, ".ts"),
     Case("closed captions", ".mp4", _captioned, lossless_loses=NO_CAPTIONS),
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -466,9 +569,7 @@ def extras(tmp_path_factory: pytest.TempPathFactory) -> Gathered:
 
 
 @pytest.fixture
-def made(
-    case: Case, extras: Gathered, tmp_path_factory: pytest.TempPathFactory
-) -> Made:
+def made(case: Case, extras: Gathered, tmp_path_factory: pytest.TempPathFactory) -> Made:
     if case.name not in _made:
         path = tmp_path_factory.mktemp("clip") / f"clip{case.suffix}"
         case.make(path, extras)
@@ -491,7 +592,7 @@ def _restore(source: Path, output: Path, *arguments: str) -> str:
 
 def _all_differences(source: judge.Probe, output: judge.Probe) -> list[str]:
     found = judge.differences(source, output)
-    if judge.has_captions(source) != judge.has_captions(output):
+    if any(judge.has_captions(source)) and not all(judge.has_captions(output)):
         found.append("captions were dropped")
     was, now = _fields(source), _fields(output)
     if was != now and output.picture["codec_name"] != "ffv1":
@@ -673,9 +774,9 @@ def test_a_clip_goes_through_a_pipe(suffix: str, tmp_path: Path) -> None:
     kind = {"codec": "libvpx-vp9", "sounds": [OPUS]} if suffix == ".webm" else {"sounds": [MP2]}
     source = write_clip(tmp_path / f"in{suffix}", **kind)  # type: ignore[arg-type]
     done = process("restore", "-", "-o", "-", "--lossless", stdin=source.read_bytes())
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.exit_code == 0, done.stderr
     output = tmp_path / "out.mkv"
-    output.write_bytes(done.stdout)
+    output.write_bytes(done.piped)
     report = judge.probe(output)
     assert report.format["format_name"] == "matroska,webm"
     assert judge.pixels(output) == judge.pixels(source)
@@ -685,7 +786,7 @@ def test_a_clip_goes_through_a_pipe(suffix: str, tmp_path: Path) -> None:
 def test_a_pipe_can_carry_another_format(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.ts", sounds=[MP2])
     done = process("restore", "-", "-o", "-", "--format", "mpegts", stdin=source.read_bytes())
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.exit_code == 0, done.stderr
     output = tmp_path / "out.ts"
-    output.write_bytes(done.stdout)
+    output.write_bytes(done.piped)
     assert judge.differences(judge.probe(source), judge.probe(output)) == []

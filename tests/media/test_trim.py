@@ -48,7 +48,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--start", "0", "--end", "100"), slice(0, None)),
         (("--start", "0.52", "--end", "0.56"), slice(13, 14)),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_the_frames_are_those_between_start_and_end(
     source: Path, arguments: tuple[str, ...], wanted: slice, tmp_path: Path
@@ -64,7 +64,9 @@ def test_the_frames_are_those_between_start_and_end(
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
 def test_the_sound_stays_in_step(suffix: str, tmp_path: Path) -> None:
-    source = write_clip(tmp_path / f"in{suffix}", frames=50, gop=12, b_frames=2, sounds=[Sound("mp2")])
+    source = write_clip(
+        tmp_path / f"in{suffix}", frames=50, gop=12, b_frames=2, sounds=[Sound("mp2")]
+    )
     start, end = Fraction(2, 5), Fraction(6, 5)
     output = tmp_path / f"out{suffix}"
     origin = judge.probe(source).times[0]
