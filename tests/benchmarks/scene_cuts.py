@@ -347,7 +347,7 @@ def as_rivals_see(frame: av.VideoFrame) -> np.ndarray:
     """BGR at the size that PySceneDetect would choose by itself."""
     factor = max(1.0, compute_downscale_factor(max(frame.width, frame.height)))
     size = round(frame.width / factor), round(frame.height / factor)
-    return frame.reformat(*size, "bgr24", interpolation="BILINEAR").to_ndarray()
+    return frame.reformat(*size, "bgr24", interpolation="BILINEAR", threads=1).to_ndarray()
 
 
 def rival_settings() -> dict[str, dict[str, Rival]]:

@@ -225,7 +225,9 @@ def print_tables(
         growth = [long.peak_bytes / short.peak_bytes for long, short in pairs]
         label = f"peak memory of {tool}, {lengths['long']} / {lengths['short']} frames"
         print_ratio(label, growth, f"at most {LARGEST_GROWTH}" if tool == "vidref" else "")
-    pairs = zip(runs["long"]["vidref"], runs["long"]["pyav"], strict=True)
+    pairs = list(zip(runs["long"]["vidref"], runs["long"]["pyav"], strict=True))
+    busier = [ours.cpu_s / theirs.cpu_s for ours, theirs in pairs]
+    print_ratio("CPU time, vidref / pyav", busier, "")
     heavier = [ours.peak_bytes / theirs.peak_bytes for ours, theirs in pairs]
     print_ratio("peak memory, vidref / pyav", heavier, "")
 

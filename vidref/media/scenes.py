@@ -92,7 +92,8 @@ def find_cuts(path: Path) -> list[int]:
 
 def thumbnail(frame: av.video.frame.VideoFrame) -> Array:
     """The picture as 3 x 36 x 64 samples of 8-bit Y'CbCr, each the mean of its area."""
-    small = frame.reformat(WIDTH, HEIGHT, "yuv444p", interpolation="AREA")
+    # More threads than one cost twice the CPU time, and others wait for those cores.
+    small = frame.reformat(WIDTH, HEIGHT, "yuv444p", interpolation="AREA", threads=1)
     return small.to_ndarray()
 
 
