@@ -47,7 +47,7 @@ def main() -> None:
     from vidref.errors import VidrefError
 
     try:
-        status = vidref(standalone_mode=False)
+        status = vidref(prog_name="vidref", standalone_mode=False)
     except VidrefError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -43,7 +43,8 @@ class Reporter:
     def progress(self, progress: Progress) -> None:
         if self._bar:
             if self._task is None:
-                self._task = self._bar.add_task(progress.stage, total=progress.frames_total)
+                total = progress.frames_total
+                self._task = self._bar.add_task(progress.stage, total=total, fps="0.0")
             self._bar.update(
                 self._task,
                 completed=progress.frames_done,
@@ -51,8 +52,8 @@ class Reporter:
                 fps=f"{progress.fps:.1f}",
             )
             return
-        is_last = progress.frames_done == progress.frames_total
-        if self._quiet or not (is_last or time.monotonic() - self._last_line > PLAIN_LINE_EVERY_S):
+        is_due = time.monotonic() - self._last_line > PLAIN_LINE_EVERY_S
+        if self._quiet or not (progress.is_final or is_due):
             return
         self._last_line = time.monotonic()
         if self._json:

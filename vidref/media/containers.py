@@ -13,6 +13,7 @@ import av.error
 from vidref.errors import OutputError
 
 if TYPE_CHECKING:
+    import av.container
     import av.stream
 
     from vidref.media.probe import Picture
@@ -43,6 +44,8 @@ MUXERS = {
 MOV_FAMILY = ("mp4", "mov", "3gp")
 # Containers whose timestamps are a broadcast clock that may start anywhere.
 CLOCKED = ("mpegts", "mpeg", "vob", "svcd", "dvd")
+# Containers that write no header for sound without a picture of this codec beside it.
+PICTURE_FIRST = {"dv": "dvvideo", "mxf": "mpeg2video"}
 CONSTANT_RATE_ONLY = ("avi", "dv", "mxf", "yuv4mpegpipe")
 # How far a frame may stand from a constant rate's grid, in frames: room for clocks that round to
 # milliseconds, and none for timing that really varies.
@@ -134,16 +137,21 @@ def kept_picture_tags(tags: dict[str, str]) -> dict[str, str]:
 
 def can_hold(muxer: str, stream: av.stream.Stream) -> bool:
     """Ask the muxer itself: write a header with this stream alone into memory."""
-    if muxer == "dv":  # writes no header without a picture beside the sound
-        return stream.name == "pcm_s16le"
     try:
         with av.open(io.BytesIO(), "w", format=muxer, metadata_errors="surrogateescape") as trial:
+            if muxer in PICTURE_FIRST:
+                _add_broadcast_picture(trial, PICTURE_FIRST[muxer])
             copy: Any = trial.add_stream_from_template(stream, opaque=True)
             copy.disposition = stream.disposition
             trial.start_encoding()
     except (av.error.FFmpegError, ValueError, OSError):
         return False
     return stream.type != "attachment" or muxer == "matroska"
+
+
+def _add_broadcast_picture(output: av.container.OutputContainer, codec: str) -> None:
+    picture: Any = output.add_stream(codec, rate=25)
+    picture.width, picture.height, picture.pix_fmt = 720, 576, "yuv420p"
 
 
 def is_made_by_the_muxer(demuxer: str, stream: av.stream.Stream, chapter_count: int) -> bool:

@@ -67,7 +67,6 @@ class StreamInfo:
     index: int
     kind: str
     codec: str
-    codec_tag: str
     language: str | None
     title: str | None
     is_cover_art: bool
@@ -167,7 +166,6 @@ def _describe_stream(stream: av.stream.Stream) -> StreamInfo:
         index=stream.index,
         kind=stream.type,
         codec=stream.codec_context.codec.canonical_name if stream.codec_context else "data",
-        codec_tag=stream.codec_context.codec_tag if stream.codec_context else "",
         language=stream.language,
         title=stream.metadata.get("title"),
         is_cover_art=is_cover_art(stream),

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ def _encode(image: av.video.frame.VideoFrame, target: Path, suffix: str) -> None
     context: Any = av.CodecContext.create(form.encoder, "w")
     context.width, context.height = image.width, image.height
     context.pix_fmt = _pixel_format(form.encoder, image.format.name)
-    context.time_base = "1/25"
+    context.time_base = Fraction(1, 25)
     context.options = dict(form.options)
     if image.color_range:
         context.color_range = image.color_range

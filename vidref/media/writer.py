@@ -106,11 +106,12 @@ class Writer:
         if stream is None:
             return
         packet = item.packet
-        if self._shift and item.stream_index not in self._reader.cover_art:
+        is_cover = item.stream_index in self._reader.cover_art
+        if self._shift and not is_cover:
             ticks = round(self._shift / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - ticks
             packet.dts = None if packet.dts is None else packet.dts - ticks
-        if not self._keep_order(packet, item.stream_index, stream.type):
+        if not is_cover and not self._keep_order(packet, item.stream_index, stream.type):
             return
         packet.stream = stream
         self._guard(self._output.mux_one, packet)

@@ -14,6 +14,7 @@ class Progress:
     frames_done: int
     frames_total: int | None
     seconds: float
+    is_final: bool = False
 
     @property
     def fps(self) -> float:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+import av
+
 from vidref.errors import OutputError
-from vidref.media.containers import can_hold, muxer_for
+from vidref.media.containers import MUXERS, can_hold, muxer_for
 from vidref.media.deinterlace import CombWatch
 from vidref.media.encoders import Encoding, Request, choose_encoding
 from vidref.media.probe import Clip
@@ -92,6 +94,8 @@ def check_target(source: Path, output: Path, overwrite: bool) -> None:
     """Refuse to destroy anything before a byte is read."""
     if output == PIPE:
         return
+    if not output.parent.is_dir():
+        raise OutputError(f"The folder {output.parent} does not exist; create it first.")
     if output.exists():
         if not (output.is_file() or output.is_dir()):
             raise OutputError(f"{output} is not a file but a device or pipe; name a file, or -.")
@@ -112,12 +116,15 @@ def _reader(source: Path, settings: Settings) -> Reader:
 
 def _decide(reader: Reader, output: Path, settings: Settings) -> RestorePlan:
     wanted = settings.output
+    if wanted.container and wanted.container not in av.formats_available:
+        known = ", ".join(sorted(set(MUXERS.values())))
+        raise OutputError(f"There is no container {wanted.container!r}; common ones are: {known}.")
     container = wanted.container or ("matroska" if output == PIPE else muxer_for(output))
     request = Request(
         wanted.codec, wanted.crf, wanted.preset, wanted.lossless, wanted.prores, settings.threads
     )
     encoding = choose_encoding(reader.clip.picture, container, request)
-    if wanted.drop == "unsupported":
+    if isinstance(wanted.drop, str):
         dropped = frozenset(
             stream.index
             for stream in reader.container.streams
@@ -157,7 +164,7 @@ def _stream(
             if now - reported >= PROGRESS_EVERY_S:
                 reported = now
                 on_progress(Progress("restore", done, total, now - begun))
-    on_progress(Progress("restore", done, done, time.monotonic() - begun))
+    on_progress(Progress("restore", done, done, time.monotonic() - begun, is_final=True))
     return done
 
 

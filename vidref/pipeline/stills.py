@@ -33,10 +33,12 @@ def restore_stills(
     begun = time.monotonic()
     paths = find_stills(source)
     if source.is_dir():
-        with _unfinished_folder(output) as folder:
+        with _unfinished_folder(output, source) as folder:
             for done, still in enumerate(read_stills(paths), start=1):
                 write_still(still, folder / still.path.name, still.path.suffix)
-                on_progress(Progress("restore", done, len(paths), time.monotonic() - begun))
+                seconds = time.monotonic() - begun
+                is_final = done == len(paths)
+                on_progress(Progress("restore", done, len(paths), seconds, is_final))
     else:
         suffix = check_still_suffix(output)
         unfinished = UnfinishedFile(output)
@@ -51,10 +53,11 @@ def restore_stills(
 
 
 @contextmanager
-def _unfinished_folder(final: Path) -> Iterator[Path]:
-    """A folder that gets its name when everything is in it; an old one is replaced only then."""
-    if not final.parent.is_dir():
-        raise OutputError(f"The folder {final.parent} does not exist; create it first.")
+def _unfinished_folder(final: Path, source: Path) -> Iterator[Path]:
+    """A folder whose files get their places when all are written; others in it are left alone."""
+    ours, theirs = final.resolve(), source.resolve()
+    if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
+        raise OutputError(f"{final} and {source} lie in one another; choose another folder.")
     if final.exists() and not final.is_dir():
         raise OutputError(f"{final} is a file; a folder of frames needs a folder's name.")
     part = final.with_name(f".{final.name}.vidref-part")
@@ -63,10 +66,8 @@ def _unfinished_folder(final: Path) -> Iterator[Path]:
         part.mkdir()
         yield part
         if final.exists():
-            old = final.with_name(f".{final.name}.vidref-old")
-            final.replace(old)
-            part.replace(final)
-            shutil.rmtree(old)
+            for path in part.iterdir():
+                path.replace(final / path.name)
         else:
             part.replace(final)
     except OSError as error:
