@@ -239,14 +239,17 @@ def _common_shift(source: Probe, output: Probe) -> Fraction:
     everything by as much.
     """
     kinds = source.format["format_name"], output.format["format_name"]
-    sounds = [s["index"] for s in source.streams if s["codec_type"] == "audio"]
-    heard = [p.time for i in sounds for p in source.packets[i]]
-    was_at = min(t for t in [*source.times, *heard] if t is not None)
     if kinds[0] in CLOCKED and kinds[1] not in CLOCKED:
-        first = min(p.time for x in output.packets.values() for p in x if p.time is not None)
-        return was_at if abs(first) <= MILLISECOND else Fraction(0)
-    if kinds[1] in KEEPS_MILLISECONDS and kinds[0] not in KEEPS_MILLISECONDS and was_at < 0:
-        return Fraction(round(was_at * 1000), 1000)
+        kept = [s["index"] for s in source.streams if s["codec_type"] in ("video", "audio")]
+        start = min(p.time for i in kept for p in source.packets[i] if p.time is not None)
+        first, now = source.times[0], output.times[0]
+        moved = first is not None and now is not None and abs(first - start - now) <= MILLISECOND
+        return start if moved else Fraction(0)
+    if kinds[1] in KEEPS_MILLISECONDS and kinds[0] not in KEEPS_MILLISECONDS:
+        sounds = [s["index"] for s in source.streams if s["codec_type"] == "audio"]
+        heard = [p.time for i in sounds for p in source.packets[i]]
+        start = min(t for t in [*source.times, *heard] if t is not None)
+        return min(Fraction(0), Fraction(round(start * 1000), 1000))
     return Fraction(0)
 
 
@@ -471,6 +474,15 @@ def attachments(path: Path | str) -> list[tuple[str, str, str]]:
     return found
 
 
+def _shape(properties: dict[str, Any]) -> Fraction | None:
+    """Width to height as shown; None where the container leaves it to the bitstream."""
+    unknown = 4
+    if "display_dimensions" not in properties or properties.get("display_unit") == unknown:
+        return None
+    width, height = map(int, properties["display_dimensions"].split("x"))
+    return Fraction(width, height)
+
+
 def matroska_differences(source: Path, output: Path) -> list[str]:
     """What mkvmerge sees differently in two Matroska files, beyond what ffprobe shows."""
     found = []
@@ -483,7 +495,7 @@ def matroska_differences(source: Path, output: Path) -> list[str]:
     flags = (
         "track_name", "default_track", "forced_track", "enabled_track", "flag_hearing_impaired",
         "flag_visual_impaired", "flag_commentary", "flag_original", "flag_text_descriptions",
-        "display_dimensions", "projection_pose_roll", "stereo_mode",
+        "projection_pose_roll", "stereo_mode",
     )  # fmt: skip
     for x, y in zip(before, after, strict=True):
         p, q = x["properties"], y["properties"]
@@ -495,6 +507,8 @@ def matroska_differences(source: Path, output: Path) -> list[str]:
                 was, now = bool(was), bool(now)
             if was != now:
                 found.append(f"mkvmerge: track {x['id']} {name} was {was} and is {now}")
+        if _shape(p) is not None and _shape(p) != _shape(q):
+            found.append(f"mkvmerge: track {x['id']} was shown {_shape(p)} and is {_shape(q)}")
     if attachments(source) != attachments(output):
         found.append(f"attachments were {attachments(source)} and are {attachments(output)}")
     was, now = (d["container"]["properties"].get("title") for d in (a, b))

@@ -62,10 +62,9 @@ def _kill_after(seconds: float, source: Path, folder: Path) -> None:
     running.kill()
     running.communicate()
     assert judge.sha256(source) == before
-    if running.returncode == 0:  # it was faster than the blow
+    if output.exists():  # it was faster than the blow, and then the file is whole
         assert len(judge.probe(output).times) == FRAMES
         output.unlink()
-    assert not output.exists()
 
 
 def _works_again(source: Path, folder: Path) -> None:

@@ -268,7 +268,7 @@ CASES = [
     Case("nut h264", ".nut", clip()),
     Case("flv h264", ".flv", clip()),
     Case("mxf mpeg2", ".mxf", clip(codec="mpeg2video", size=(192, 160), sounds=[PCM])),
-    Case("wmv", ".wmv", clip(codec="wmv2", sounds=[Sound("wmav2")])),
+    Case("wmv", ".wmv", clip(codec="wmv2", sounds=[Sound("libmp3lame")])),
     Case("3gp h264", ".3gp", clip()),
     Case("broadcast without its first key frame", ".ts", _tuned_in),
     Case("two pictures", ".mkv", _two_pictures),
