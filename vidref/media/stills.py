@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.codec
 import av.error
+from PIL import Image, UnidentifiedImageError
 
 from vidref.errors import InputError, OutputError, UnsupportedStreamError
 from vidref.media.containers import local_file
@@ -52,6 +53,13 @@ FORMATS = {
     ".dpx": StillFormat("dpx"),
     ".exr": StillFormat("exr"),
     ".jp2": StillFormat("jpeg2000", (("pred", "dwt53"), ("format", "jp2"))),
+}
+# 8-bit pictures go through Pillow, which keeps EXIF and colour profile in all of these.
+PILLOW_FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG"},
+    ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    ".webp": {"format": "WEBP", "lossless": True},
 }
 
 
@@ -89,13 +97,13 @@ def read_stills(paths: list[Path]) -> Iterator[Still]:
         yield Still(path, _decode(path))
 
 
-def write_still(still: Still, target: Path, suffix: str) -> None:
-    """Write to `target` (any name) in the format that `suffix` stands for."""
+def write_still(still: Still, target: Path, suffix: str) -> str | None:
+    """Write to `target` (any name) as the format of `suffix`; returns what the user must hear."""
     try:
         if not still.is_changed and suffix.lower() == still.path.suffix.lower():
             shutil.copyfile(still.path, target)
-        else:
-            _encode(still.image, target, suffix.lower())
+            return None
+        return _encode(still, target, suffix.lower())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"{target} could not be written: {reason}.") from error
@@ -132,7 +140,51 @@ def _decode(path: Path) -> av.video.frame.VideoFrame:
         raise InputError(f"{path} cannot be read: {remedy}.") from error
 
 
-def _encode(image: av.video.frame.VideoFrame, target: Path, suffix: str) -> None:
+def _encode(still: Still, target: Path, suffix: str) -> str | None:
+    """Write the picture with its EXIF and colour profile; the sentence tells what got lost."""
+    tags = _tags(still.path)
+    if suffix in PILLOW_FORMATS and _is_8_bit(still.image):
+        _encode_with_pillow(still.image, target, suffix, tags)
+        return None
+    data = _encode_with_ffmpeg(still.image, suffix)
+    if suffix in (".jpg", ".jpeg"):
+        data = _with_exif(data, tags.get("exif", b""))
+    target.write_bytes(data)
+    if tags and suffix not in (".jpg", ".jpeg", ".png"):
+        return f"{still.path.name}: its EXIF and colour profile cannot be written to {suffix}."
+    return None
+
+
+def _tags(path: Path) -> dict[str, bytes]:
+    """EXIF and colour profile, for Pillow's `save`; empty for formats it does not read."""
+    try:
+        with Image.open(path) as picture:
+            tags = {"exif": picture.getexif().tobytes()} if picture.getexif() else {}
+            profile = picture.info.get("icc_profile")
+            return {**tags, "icc_profile": profile} if profile else tags
+    except (UnidentifiedImageError, OSError):
+        return {}
+
+
+def _is_8_bit(image: av.video.frame.VideoFrame) -> bool:
+    return all(component.bits <= 8 for component in image.format.components)
+
+
+def _encode_with_pillow(
+    image: av.video.frame.VideoFrame, target: Path, suffix: str, tags: dict[str, bytes]
+) -> None:
+    has_alpha = any(component.is_alpha for component in image.format.components)
+    is_grey = image.format.name in ("gray", "ya8", "monob", "monow")
+    kind = "rgba" if has_alpha else "rgb24"
+    picture = Image.fromarray(image.to_ndarray(format=kind))
+    if is_grey:
+        picture = picture.convert("LA" if has_alpha and suffix != ".webp" else "L")
+    options: dict[str, Any] = dict(PILLOW_FORMATS[suffix])
+    form = options.pop("format")
+    picture.save(target, form, **options, **tags)
+
+
+def _encode_with_ffmpeg(image: av.video.frame.VideoFrame, suffix: str) -> bytes:
     form = FORMATS[suffix]
     context: Any = av.CodecContext.create(form.encoder, "w")
     context.width, context.height = image.width, image.height
@@ -149,7 +201,14 @@ def _encode(image: av.video.frame.VideoFrame, target: Path, suffix: str) -> None
             f"A {image.width}x{image.height} {image.format.name} picture cannot be written as "
             f"{suffix}; choose .png or .tif."
         ) from error
-    target.write_bytes(b"".join(bytes(packet) for packet in packets))
+    return b"".join(bytes(packet) for packet in packets)
+
+
+def _with_exif(jpeg: bytes, exif: bytes) -> bytes:
+    """Put an EXIF segment right behind the start marker, where cameras put it."""
+    if not exif or len(exif) > 65_533:
+        return jpeg
+    return jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
 
 
 def _pixel_format(encoder: str, source: str) -> str:

@@ -132,8 +132,8 @@ def _decide(reader: Reader, output: Path, settings: Settings) -> RestorePlan:
         )
     else:
         dropped = frozenset(wanted.drop)
-        known = {info.index for info in reader.clip.streams} - {reader.clip.picture.index}
-        unknown = sorted(dropped - known)
+        others = {info.index for info in reader.clip.streams} - {reader.clip.picture.index}
+        unknown = sorted(dropped - others)
         if unknown:
             raise OutputError(
                 f"{reader.clip.name} has no stream {unknown[0]} that could be left out; "

@@ -32,10 +32,12 @@ def restore_stills(
         raise SettingsError("Photos have no time: --start, --end and --preview need a clip.")
     begun = time.monotonic()
     paths = find_stills(source)
+    notes: list[str] = []
     if source.is_dir():
         with _unfinished_folder(output, source) as folder:
             for done, still in enumerate(read_stills(paths), start=1):
-                write_still(still, folder / still.path.name, still.path.suffix)
+                note = write_still(still, folder / still.path.name, still.path.suffix)
+                notes += [note] if note else []
                 seconds = time.monotonic() - begun
                 is_final = done == len(paths)
                 on_progress(Progress("restore", done, len(paths), seconds, is_final))
@@ -44,12 +46,14 @@ def restore_stills(
         unfinished = UnfinishedFile(output)
         try:
             for still in read_stills(paths):
-                write_still(still, unfinished.path, suffix)
+                note = write_still(still, unfinished.path, suffix)
+                notes += [note] if note else []
         except BaseException:
             unfinished.discard()
             raise
         unfinished.keep()
-    return RestoreResult(source, output, len(paths), time.monotonic() - begun, "still")
+    seconds = time.monotonic() - begun
+    return RestoreResult(source, output, len(paths), seconds, "still", tuple(notes))
 
 
 @contextmanager
