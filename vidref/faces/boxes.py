@@ -31,7 +31,7 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], limit: float) -> list[in
 
 
 def match(found: Boxes, scores: NDArray[np.float32], true: Boxes, least: float) -> list[int]:
-    """For each found box the index of the true box it claims, or -1; the best score claims first."""
+    """For each found box the true box that it claims, or -1; the best score claims first."""
     claims = [-1] * len(found)
     free = np.ones(len(true), bool)
     for index in np.argsort(-scores):

@@ -144,9 +144,7 @@ def _paste(
 def _touch(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     """Do the heads meet? Boxes reach from brow to chin, so they are widened first."""
     room = 0.25 * np.maximum(one[2:] - one[:2], other[2:] - other[:2])
-    return bool(
-        (np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]) > -room).all()
-    )
+    return bool((np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]) > -room).all())
 
 
 def _extents(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

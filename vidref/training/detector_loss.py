@@ -69,8 +69,7 @@ class Predictions:
 
 def _flat(maps: Tensor, size: int) -> Tensor:
     batch, _, height, width = maps.shape
-    cellwise = maps.permute(0, 2, 3, 1).reshape(batch, height * width * ANCHORS, size)
-    return cellwise
+    return maps.permute(0, 2, 3, 1).reshape(batch, height * width * ANCHORS, size)
 
 
 def assign(cells: Cells, labels: Labels) -> tuple[Tensor, Tensor]:
@@ -140,8 +139,8 @@ def _giou(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     shared = (high - low).clamp(min=0).prod(1)
     areas = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1)
     union = (areas - shared).clamp(min=1e-6)
-    hull = (
-        torch.maximum(one[:, 2:], other[:, 2:]) - torch.minimum(one[:, :2], other[:, :2])
-    ).prod(1)
+    hull = (torch.maximum(one[:, 2:], other[:, 2:]) - torch.minimum(one[:, :2], other[:, :2])).prod(
+        1
+    )
     overlap = shared / union
     return overlap, overlap - (hull - union) / hull.clamp(min=1e-6)

@@ -1,7 +1,8 @@
 """Trains the detector on the teacher's cleaned labels, on pictures composed afresh each time.
 
-A fold leaves every n-th scene out of training altogether, for the five-fold measurement; checkpoints
-are chosen on a tenth of the remaining scenes, held out too. The dev split is never read.
+A fold leaves one in n scenes out of training altogether, for the five-fold measurement;
+checkpoints are chosen on a tenth of the remaining scenes, held out too. The dev split is never
+read.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from vidref.training.face_run import (
 
 MEASURED_PX = 640
 HELD_OUT = 10
+FOLD_FILE = "fold.txt"
+"""Scenes that no training step saw, for `vidref evaluate face-pack --scenes`."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,17 @@ def train_detector(
     resume: bool,
     fold: tuple[int, int] | None = None,
 ) -> Path:
-    """Runs until the recipe's limits; returns the folder, whose `best.safetensors` is the result."""
+    """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result."""
     torch.manual_seed(recipe.seed)
     device = training_device()
     cache = out.parent / "detector-labels.json"
     everything = detector_data(data, recipe.portraits, recipe.small_faces, recipe.seed, cache)
     scenes = everything.scenes
     if fold is not None:
-        scenes = [p for p in scenes if fold_of(p.name, fold[1]) != fold[0]]
+        left_out = [p.name for p in scenes if fold_of(p.name, fold[1]) == fold[0]]
+        scenes = [p for p in scenes if p.name not in set(left_out)]
+        out.mkdir(parents=True, exist_ok=True)
+        (out / FOLD_FILE).write_text("\n".join(left_out) + "\n")
     held = [p for p in scenes if fold_of("held" + p.name, HELD_OUT) == 0]
     learned = [p for p in scenes if fold_of("held" + p.name, HELD_OUT) != 0]
     stream = SampleStream(DetectorData(learned, everything.faces), recipe.seed)
@@ -95,9 +101,7 @@ def train_detector(
         averaged.restored(clock.step)
     else:
         _write_sheet(stream, recipe, folder)
-    shapes = {
-        size: Cells.of(size, device) for size in (recipe.canvas_px, recipe.large_canvas_px)
-    }
+    shapes = {size: Cells.of(size, device) for size in (recipe.canvas_px, recipe.large_canvas_px)}
 
     def shape_of(step: int) -> tuple[int, int]:
         if step % recipe.large_every == recipe.large_every - 1:
@@ -118,9 +122,7 @@ def train_detector(
             maps = network(as_input(images, device))
         losses = detector_loss(Predictions.of(maps, cells), cells, labels)
         loss = (
-            losses.scores
-            + recipe.box_weight * losses.boxes
-            + recipe.point_weight * losses.points
+            losses.scores + recipe.box_weight * losses.boxes + recipe.point_weight * losses.points
         )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -182,11 +184,10 @@ def measure(
         with torch.autocast(device.type, dtype=torch.bfloat16):
             maps = network(as_input(canvas, device))
         found = Predictions.of(maps, cells)
-        chances = found.scores[0].sigmoid()
-        likely = chances > 0.1
+        likely = found.scores[0].sigmoid() > 0.1
         boxes = found.boxes[0, likely].cpu().numpy() / scale
         points = found.points[0, likely].cpu().numpy() / scale
-        chances = chances[likely].cpu().numpy()
+        chances = found.scores[0, likely].sigmoid().cpu().numpy()
         kept = suppress(boxes, chances, 0.4)
         labels = picture.labels
         faces += int(labels.sure.sum())

@@ -36,7 +36,7 @@ def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float
 
 
 def light(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:
-    """Exposure, contrast, gamma, white balance, saturation; sometimes grey, sepia or negative-flat."""
+    """Exposure, contrast, gamma, white balance, saturation; sometimes grey or sepia."""
     ramp = np.linspace(0, 1, 256, dtype=np.float32)
     gamma = np.exp(rng.normal(0, 0.3 * strength))
     contrast = np.exp(rng.normal(0, 0.22 * strength))
@@ -66,7 +66,7 @@ def side_light(image: Image, rng: np.random.Generator) -> Image:
     across = np.linspace(-1, 1, width, dtype=np.float32) * np.cos(angle)
     down = np.linspace(-1, 1, height, dtype=np.float32) * np.sin(angle)
     gain = 1 + rng.uniform(0.1, 0.55) * (across[None] + down[:, None])
-    return np.clip(image * gain[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image * gain[..., None], 0, 255), np.uint8)
 
 
 def blur(image: Image, rng: np.random.Generator, sigma: float) -> Image:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +99,9 @@ class RunFolder:
         return self.path / "state.safetensors"
 
     def log(self, **values: float | int | str) -> None:
-        line = json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()})
+        line = json.dumps(
+            {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
+        )
         with (self.path / "log.jsonl").open("a") as file:
             file.write(line + "\n")
 
@@ -122,11 +123,14 @@ class RunFolder:
         about = {"step": clock.step, "seconds": clock.seconds, "notes": notes or {}}
         temporary = self.state_file.with_suffix(".tmp")
         save_file(
-            {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()},
+            {
+                key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+                for key, value in tensors.items()
+            },
             temporary,
             metadata={"about": json.dumps(about)},
         )
-        os.replace(temporary, self.state_file)
+        temporary.replace(self.state_file)
 
     def load_state(
         self, clock: Clock, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer

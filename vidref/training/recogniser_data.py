@@ -185,9 +185,7 @@ class PairSampler:
         wanted: list[tuple[int, int]] = []
         for person in chosen:
             photos = self.people.photos[person]
-            first, second = (
-                rng.choice(len(photos), 2, replace=False) if len(photos) > 1 else (0, 0)
-            )
+            first, second = rng.choice(len(photos), 2, replace=False) if len(photos) > 1 else (0, 0)
             wanted.append((photos[first], photos[second]))
         ordered = [a for a, _ in wanted] + [b for _, b in wanted]
         seeds = rng.integers(0, 2**63, len(ordered))

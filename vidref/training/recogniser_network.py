@@ -33,7 +33,9 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(Convolution(width, width), Convolution(width, width, active=False))
+        self.body = nn.Sequential(
+            Convolution(width, width), Convolution(width, width, active=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.body(x))

@@ -124,7 +124,7 @@ def true_accepts(
 
 
 def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bool) -> Path:
-    """Runs until the recipe's limits; returns the folder, whose `best.safetensors` is the result."""
+    """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result."""
     torch.manual_seed(recipe.seed)
     device = training_device()
     everyone = read_people(data, "train")

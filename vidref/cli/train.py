@@ -1,0 +1,18 @@
+"""`vidref train`: what the shipped weights were made with."""
+
+from __future__ import annotations
+
+import click
+
+from vidref.cli.lazy import lazy_group
+
+COMMANDS = {
+    "detector": ("vidref.cli.train_detector:detector", "Train the face detector."),
+    "recogniser": ("vidref.cli.train_recogniser:recogniser", "Train the face recogniser."),
+    "restorer": ("vidref.cli.train_restorer:restorer", "Train the restorer."),
+}
+
+
+@click.group(cls=lazy_group(COMMANDS))
+def train() -> None:
+    """Train the models that ship, or your own."""

@@ -1,0 +1,186 @@
+"""How well a detector finds the faces that the teacher is sure of.
+
+True are the teacher's faces with a score of 0.8 and 24 px or more; its doubtful and smaller ones
+count neither for nor against; anything else that is found is a mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.evaluation.face_pack_degradation import Damage, degrade
+from vidref.evaluation.face_pack_networks import Detects, Image
+from vidref.faces.boxes import match, overlaps
+from vidref.faces.pack import DetectedFace
+
+SURE, SMALLEST_PX, LEAST_OVERLAP = 0.8, 24.0, 0.5
+EYES_OF_512 = 126.0
+"""Distance of the eyes in the 512 px aligned face square."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Faces of a picture, the teacher's; `counts` marks those that must be found."""
+
+    boxes: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    counts: NDArray[np.bool_]
+
+    @staticmethod
+    def of(faces: list[DetectedFace]) -> Truth:
+        boxes = np.array([f.box_xyxy for f in faces], np.float32).reshape(-1, 4)
+        landmarks = np.array([f.landmarks_xy for f in faces], np.float32).reshape(-1, 5, 2)
+        scores = np.array([f.score for f in faces], np.float32)
+        sizes = (boxes[:, 2:] - boxes[:, :2]).min(1, initial=np.inf)
+        return Truth(boxes, landmarks, (scores >= SURE) & (sizes >= SMALLEST_PX))
+
+
+@dataclass(frozen=True)
+class Scene:
+    name: str
+    image: Image
+    truth: Truth
+
+
+def read_scenes(data: Path, names: set[str] | None = None) -> list[Scene]:
+    """Split `dev`, or the scenes of the given names."""
+    about = json.loads((data / "scenes.json").read_text())
+    scenes = []
+    with zipfile.ZipFile(data / "scenes.zip") as archive:
+        for name in sorted(about):
+            if not (about[name]["split"] == "dev" if names is None else name in names):
+                continue
+            packed = np.frombuffer(archive.read(name), np.uint8)
+            image = cv2.cvtColor(cv2.imdecode(packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            faces = []
+            for face in about[name]["faces"]:
+                left, top, width, height = face["box_xywh"]
+                box = np.array([left, top, left + width, top + height], np.float32)
+                points = np.array(face["landmarks_xy"], np.float32).reshape(5, 2)
+                faces.append(DetectedFace(box, points, face["score"]))
+            scenes.append(Scene(name, np.asarray(image, np.uint8), Truth.of(faces)))
+    return scenes
+
+
+@dataclass
+class Tally:
+    """Everything found in some pictures; figures at any score follow from it."""
+
+    scores: list[float] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    """Landmark error of each right one, as a share of the eye distance; nan for wrong ones."""
+    true: int = 0
+    missed: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
+    wrong: list[tuple[str, NDArray[np.float32], float]] = field(default_factory=list)
+
+    def add(self, name: str, found: list[DetectedFace], truth: Truth, least: float) -> None:
+        """`least` is the score below which a found face is not shown as found or as wrong."""
+        boxes = np.array([f.box_xyxy for f in found], np.float32).reshape(-1, 4)
+        scores = np.array([f.score for f in found], np.float32)
+        claims = match(boxes, scores, truth.boxes, LEAST_OVERLAP)
+        self.true += int(truth.counts.sum())
+        seen = set()
+        for face, claim in zip(found, claims, strict=True):
+            if claim >= 0 and not truth.counts[claim]:
+                continue
+            if claim < 0 and _excused(face, truth):
+                continue
+            self.scores.append(face.score)
+            self.right.append(claim >= 0)
+            if claim >= 0:
+                self.errors.append(landmark_error(face.landmarks_xy, truth.landmarks[claim]))
+                if face.score >= least:
+                    seen.add(claim)
+            else:
+                self.errors.append(float("nan"))
+                if face.score >= least:
+                    self.wrong.append((name, face.box_xyxy, face.score))
+        for index in np.flatnonzero(truth.counts):
+            if index not in seen:
+                self.missed.append((name, truth.boxes[index]))
+
+    def recall_at_precision(self, precision: float) -> tuple[float, float]:
+        """The best recall whose precision is at least this, and the score it is reached at."""
+        order = np.argsort(-np.array(self.scores))
+        hits = np.array(self.right, float)[order].cumsum()
+        good = hits / np.arange(1, len(hits) + 1) >= precision
+        if not good.any():
+            return 0.0, 1.0
+        last = int(np.flatnonzero(good).max())
+        return float(hits[last] / max(1, self.true)), float(np.array(self.scores)[order][last])
+
+    def at_score(self, least: float) -> tuple[float, float]:
+        """Recall and precision of everything with at least this score."""
+        kept = np.array(self.scores) >= least
+        hits = float(np.array(self.right)[kept].sum())
+        return hits / max(1, self.true), hits / max(1.0, float(kept.sum()))
+
+    def landmark_error(self, least: float) -> float:
+        kept = np.array(self.scores) >= least
+        return float(np.nanmean(np.array(self.errors)[kept])) if kept.any() else float("nan")
+
+
+def landmark_error(found: NDArray[np.float32], true: NDArray[np.float32]) -> float:
+    """Mean distance of the five points, as a share of the eye distance."""
+    eyes = float(np.linalg.norm(true[1] - true[0]))
+    return float(np.linalg.norm(found - true, axis=1).mean() / max(eyes, 1.0))
+
+
+def _excused(face: DetectedFace, truth: Truth) -> bool:
+    """Over one of the teacher's doubtful faces, if not well enough to be matched to it."""
+    doubtful = truth.boxes[~truth.counts]
+    return bool(len(doubtful) and overlaps(face.box_xyxy, doubtful).max() > 0.3)
+
+
+def measure_clean(detector: Detects, scenes: list[Scene], least: float) -> Tally:
+    tally = Tally()
+    for scene in scenes:
+        tally.add(scene.name, detector.detect(scene.image), scene.truth, least)
+    return tally
+
+
+def measure_degraded(
+    detector: Detects, scenes: list[Scene], damage: Damage, seed: int, least: float
+) -> Tally:
+    """The whole picture degraded by the numbers as they are written, whatever the faces' sizes."""
+    tally = Tally()
+    for index, scene in enumerate(scenes):
+        worse = degrade(scene.image, damage, np.random.default_rng((seed, index)))
+        tally.add(scene.name, detector.detect(worse), scene.truth, least)
+    return tally
+
+
+def measure_degraded_faces(
+    detector: Detects, scenes: list[Scene], damage: Damage, seed: int, least: float
+) -> Tally:
+    """Once for each face, the picture degraded as the protocol degrades a face of that size.
+
+    Only that face counts; pictures without a face are degraded as for a 160 px face, so that
+    mistakes are counted too.
+    """
+    tally = Tally()
+    for index, scene in enumerate(scenes):
+        wanted = np.flatnonzero(scene.truth.counts)
+        if not len(wanted) and not len(scene.truth.counts):
+            worse = degrade(
+                scene.image, damage, np.random.default_rng((seed, index)), scale=160 / 512
+            )
+            tally.add(scene.name, detector.detect(worse), scene.truth, least)
+        for face in wanted:
+            eyes = scene.truth.landmarks[face, 1] - scene.truth.landmarks[face, 0]
+            scale = float(np.linalg.norm(eyes)) / EYES_OF_512
+            rng = np.random.default_rng((seed, index, int(face)))
+            worse = degrade(scene.image, damage, rng, scale)
+            only = np.zeros_like(scene.truth.counts)
+            only[face] = True
+            truth = Truth(scene.truth.boxes, scene.truth.landmarks, only)
+            tally.add(scene.name, detector.detect(worse), truth, least)
+    return tally

@@ -1,0 +1,211 @@
+"""A face pack: a folder of ONNX files that finds faces and tells people apart.
+
+The bundled pack and any insightface pack go through insightface's own `FaceAnalysis`; this file
+knows where packs are, checks them before they are loaded, and never downloads. It turns
+insightface's objects into plain arrays in source pixels, so that nothing else has to know them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref import weights
+from vidref.errors import MissingDependencyError, ModelError
+
+BUNDLED = "bundled"
+LOCAL_PACKS = Path("~/.insightface/models")
+FACE_PX = 112
+NON_COMMERCIAL = (
+    "insightface's model packs may be used for non-commercial research only, unless insightface "
+    "licensed them to you: see https://github.com/deepinsight/insightface#license."
+)
+
+BUNDLED_LEAST_SCORE = 0.5
+OTHER_LEAST_SCORE = 0.5
+BUNDLED_SAME_PERSON = 0.4
+OTHER_SAME_PERSON = 0.35
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """A face in a frame: `box_xyxy` (4,) and `landmarks_xy` (5, 2) in source pixels.
+
+    The landmarks are the eyes, the nose and the mouth's corners, the image's left first.
+    """
+
+    box_xyxy: NDArray[np.float32]
+    landmarks_xy: NDArray[np.float32]
+    score: float
+
+
+class FacePack:
+    """A loaded pack. Frames and crops are RGB uint8; embeddings are rows of length one."""
+
+    def __init__(
+        self, name: str, folder: Path, models: Any, least_score: float, same_person: float
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.least_score = least_score
+        """Score from which something found is taken to be a face."""
+        self.same_person = same_person
+        """Cosine above which two faces are taken to be one person."""
+        self._models = models
+        self._detector = models.models["detection"]
+        self._recogniser = models.models["recognition"]
+
+    def with_least_score(self, score: float) -> FacePack:
+        """The same networks, taking more or less for a face."""
+        return FacePack(self.name, self.folder, self._models, score, self.same_person)
+
+    @property
+    def licence_note(self) -> str | None:
+        """What a user of this pack must know; None for the bundled one."""
+        return None if self.name == BUNDLED else NON_COMMERCIAL
+
+    def detect(self, frame: NDArray[np.uint8]) -> list[DetectedFace]:
+        """All faces of a frame, the best score first."""
+        found, points = self._detector.detect(
+            np.ascontiguousarray(frame[..., ::-1]), det_thresh=self.least_score
+        )
+        return [
+            DetectedFace(row[:4].astype(np.float32), five.astype(np.float32), float(row[4]))
+            for row, five in zip(found, points, strict=True)
+        ]
+
+    def embed(self, frame: NDArray[np.uint8], faces: list[DetectedFace]) -> NDArray[np.float32]:
+        """One embedding a face of this frame, (n, d)."""
+        return self.embed_aligned([aligned(frame, face.landmarks_xy) for face in faces])
+
+    def embed_aligned(self, crops: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Embeddings of 112 px aligned crops, each averaged with its mirror image, (n, d)."""
+        if not crops:
+            return np.zeros((0, self._recogniser.output_shape[-1]), np.float32)
+        views = [np.ascontiguousarray(crop[..., ::-1]) for crop in crops]
+        views += [np.ascontiguousarray(view[:, ::-1]) for view in views]
+        vectors = _unit(np.asarray(self._recogniser.get_feat(views), np.float32))
+        return _unit(vectors[: len(crops)] + vectors[len(crops) :])
+
+
+def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> FacePack:
+    """The pack that `--faces` names: `bundled`, an insightface pack's name, or a folder.
+
+    `threads` 0 leaves the number to onnxruntime. `detect_px` divides by 32: frames are fitted
+    into a square of that size for detection.
+    """
+    folder = find_pack(source)
+    weights.verify(folder)
+    bundled = folder == weights.FACE_PACK
+    models = _analysis(folder, threads)
+    if "recognition" not in models.models:
+        raise ModelError(
+            f"{folder} holds no recogniser (a 112 px ArcFace-format ONNX file): "
+            "choose another pack with --faces."
+        )
+    models.prepare(ctx_id=0, det_size=(detect_px, detect_px))
+    return FacePack(
+        BUNDLED if bundled else source,
+        folder,
+        models,
+        BUNDLED_LEAST_SCORE if bundled else OTHER_LEAST_SCORE,
+        BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,
+    )
+
+
+def find_pack(source: str) -> Path:
+    """The folder that a pack is in; nothing is ever downloaded here."""
+    if source == BUNDLED:
+        if not any(weights.FACE_PACK.glob("*.onnx")):
+            raise ModelError(f"{weights.FACE_PACK} holds no face pack: install vidref anew.")
+        return weights.FACE_PACK
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        folder = LOCAL_PACKS.expanduser() / source
+    if not folder.is_dir():
+        what = "folder" if "/" in source or source.startswith(".") else "face pack on this machine"
+        remedy = (
+            "check the path"
+            if what == "folder"
+            else f"`vidref models fetch {source}` gets it from insightface, "
+            "`vidref models list` shows what is here"
+        )
+        raise ModelError(f"There is no {what} {source}: {remedy}.")
+    inner = folder / folder.name  # Some of insightface's archives hold a folder of their own name.
+    return inner if inner.is_dir() and not any(folder.glob("*.onnx")) else folder
+
+
+def _analysis(folder: Path, threads: int) -> Any:
+    """insightface's object for a folder, its ways of failing turned into one sentence."""
+    try:
+        import onnxruntime
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+        from insightface.app import FaceAnalysis
+        from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Finding faces needs insightface and onnxruntime ({error}): "
+            "pip install insightface onnxruntime."
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    damaged = (
+        DecodeError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        runtime_errors.Fail,
+        runtime_errors.InvalidArgument,
+        runtime_errors.InvalidGraph,
+        runtime_errors.InvalidProtobuf,
+    )
+    try:
+        return FaceAnalysis(
+            name=str(folder.resolve()),
+            allowed_modules=["detection", "recognition"],
+            sess_options=options,
+        )
+    except AssertionError as error:
+        raise ModelError(
+            f"{folder} holds no face detector that insightface knows (SCRFD-format ONNX): "
+            "choose another pack with --faces."
+        ) from error
+    except damaged as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "not ONNX"
+        raise ModelError(
+            f"{folder} cannot be loaded as a face pack ({reason}): fetch it anew."
+        ) from error
+
+
+def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The 112 px ArcFace square of a face; large faces are reduced first so nothing aliases."""
+    import cv2
+    from insightface.utils.face_align import estimate_norm
+
+    matrix = np.asarray(estimate_norm(landmarks_xy, FACE_PX), np.float64)
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    source: Any = frame
+    if scale < 0.5:
+        # Only the face's surroundings: reducing a whole 4K frame for one face costs too much.
+        reach = 1.5 * FACE_PX / scale
+        centre = landmarks_xy.mean(0)
+        left, top = np.maximum(np.floor(centre - reach), 0).astype(int)
+        right, bottom = np.ceil(centre + reach).astype(int)
+        part = np.ascontiguousarray(frame[top:bottom, left:right])
+        source = cv2.resize(part, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
+        across = np.array([part.shape[1] / source.shape[1], part.shape[0] / source.shape[0]])
+        matrix[:, 2] += matrix[:, :2] @ np.array([left, top])
+        matrix[:, :2] *= across
+    crop = cv2.warpAffine(source, matrix, (FACE_PX, FACE_PX), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = vectors / np.maximum(
+        np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12
+    )
+    return result
