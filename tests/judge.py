@@ -42,6 +42,9 @@ WRITER_TAGS = {
     "_statistics_writing_date_utc",
     "_statistics_tags",
     "source_id",
+    # MXF numbers every file anew.
+    "file_package_umid",
+    "material_package_umid",
 }
 # What a muxer writes when nobody named the handler.
 DEFAULT_HANDLERS = {"VideoHandler", "SoundHandler", "SubtitleHandler", "DataHandler"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,15 +138,18 @@ def kept_picture_tags(tags: dict[str, str]) -> dict[str, str]:
 
 def can_hold(muxer: str, stream: av.stream.Stream) -> bool:
     """Ask the muxer itself: write a header with this stream alone into memory."""
+    trial = av.open(io.BytesIO(), "w", format=muxer, metadata_errors="surrogateescape")
     try:
-        with av.open(io.BytesIO(), "w", format=muxer, metadata_errors="surrogateescape") as trial:
-            if muxer in PICTURE_FIRST:
-                _add_broadcast_picture(trial, PICTURE_FIRST[muxer])
-            copy: Any = trial.add_stream_from_template(stream, opaque=True)
-            copy.disposition = stream.disposition
-            trial.start_encoding()
+        if muxer in PICTURE_FIRST:
+            _add_broadcast_picture(trial, PICTURE_FIRST[muxer])
+        copy: Any = trial.add_stream_from_template(stream, opaque=True)
+        copy.disposition = stream.disposition
+        trial.start_encoding()
     except (av.error.FFmpegError, ValueError, OSError):
         return False
+    finally:
+        with suppress(av.error.FFmpegError, OSError):
+            trial.close()  # MXF will not end a file without a picture; only the header counts
     return stream.type != "attachment" or muxer == "matroska"
 
 
