@@ -28,8 +28,8 @@ restorer: {restorer}
 data: {{folder: {data}, limit: 4, references: 1, vary: false, flip: false, wrong_share: 0}}
 damage: {{moderate: 0, severe: 1, training: 0, video: 0, faded: 0, grey: 0}}
 losses: {{identity: 0}}
-drop_degraded: 0.05
-drop_context: 0.05
+drop_degraded: 0
+drop_context: 0
 run: {{size: 256, batch: 4, steps: 100000, budget_seconds: {seconds}, learning_rate: 1.0e-3,
       warmup: 50, cooldown: 0.5, ema: 0.99, weight_decay: 0, log_every: 10, save_every: 200,
       sheet_every: 200}}
