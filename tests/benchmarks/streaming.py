@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 
 from tests.tool import command, environment
-from vidref.media.encoders import FAMILIES
+from vidref.media.families import FAMILIES
 
 ENCODER = dict(FAMILIES["h264"].options)  # what vidref itself uses: crf and preset
 WIDTH, HEIGHT, RATE, SOUND_RATE = 1280, 720, 25, 48_000

@@ -107,6 +107,8 @@ def muxer_options(
 ) -> dict[str, str]:
     """Options that make the muxer keep what it is given."""
     options: dict[str, str] = {}
+    if muxer in MOV_FAMILY:
+        options["movie_timescale"] = "90000"  # an edit list in milliseconds would move the start
     if muxer in MOV_FAMILY and foreign_tags:
         options["movflags"] = "use_metadata_tags"
     if muxer == "mpegts":

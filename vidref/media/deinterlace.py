@@ -5,10 +5,14 @@ One frame in, one frame out, so that timing and frame count stay; nothing here r
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vidref.media.frames import Frame, Passing
 from vidref.media.planes import channels, layout_of
 
 if TYPE_CHECKING:
@@ -100,3 +104,21 @@ def is_combed(luma: np.ndarray[Any, np.dtype[Any]]) -> bool:
     sticks_out = np.minimum(np.abs(middle - above), np.abs(middle - below)) > COMB_STEP
     same_side = (middle - above) * (middle - below) > 0
     return float((sticks_out & same_side).mean()) > COMBED_SHARE
+
+
+def deinterlaced(items: Iterator[Frame | Passing]) -> Iterator[Frame | Passing]:
+    """The same frames at the same times, each made whole from its two fields."""
+    filter_ = Deinterlacer()
+    waiting: deque[Frame] = deque()
+
+    def timed(images: list[av.video.frame.VideoFrame]) -> Iterator[Frame]:
+        for image in images:
+            yield replace(waiting.popleft(), image=image)
+
+    for item in items:
+        if isinstance(item, Frame):
+            waiting.append(item)
+            yield from timed(filter_.push(item.image))
+        else:
+            yield item
+    yield from timed(filter_.flush())

@@ -6,12 +6,10 @@ otherwise the next family that loses nothing of depth and chroma, and the choice
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import av.codec
@@ -19,103 +17,27 @@ import av.error
 
 from vidref.errors import SettingsError, UnsupportedStreamError
 from vidref.media.colour import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, usual_matrix
+from vidref.media.families import (
+    ALIASES,
+    FALLBACKS,
+    FAMILIES,
+    HARDWARE,
+    QSCALE,
+    Family,
+    container_holds,
+)
+from vidref.media.pixel_formats import choose_pixel_format
 from vidref.media.planes import is_rgb
 
 if TYPE_CHECKING:
     from vidref.media.probe import Picture
 
-QSCALE = 118  # FF_QP2LAMBDA: FFmpeg's unit of `global_quality`
-
-# Encoder options that are visually lossless, measured on film and interview footage.
-X264_CRF, X265_CRF, VP9_CRF, AV1_CRF = 16, 18, 18, 20
-
-
-@dataclass(frozen=True)
-class Family:
-    """One codec and the encoder that writes it."""
-
-    codec: str
-    encoder: str
-    options: tuple[tuple[str, str], ...] = ()
-    crf_option: str | None = None
-    has_b_frames: bool = False
-    interlaces: bool = False
-    qscale: int | None = None
-
-
-FAMILIES: dict[str, Family] = {
-    family.codec: family
-    for family in (
-        Family(
-            "h264",
-            "libx264",
-            (("crf", str(X264_CRF)), ("preset", "medium")),
-            "crf",
-            has_b_frames=True,
-            interlaces=True,
-        ),
-        Family(
-            "hevc",
-            "libx265",
-            (("crf", str(X265_CRF)), ("preset", "medium")),
-            "crf",
-            has_b_frames=True,
-        ),
-        Family(
-            "vp9",
-            "libvpx-vp9",
-            (("crf", str(VP9_CRF)), ("b", "0"), ("cpu-used", "4"), ("row-mt", "1")),
-            "crf",
-        ),
-        Family("vp8", "libvpx", (("crf", "4"), ("b", "40M"), ("cpu-used", "2")), "crf"),
-        Family("av1", "libsvtav1", (("crf", str(AV1_CRF)), ("preset", "7")), "crf"),
-        Family("mpeg2video", "mpeg2video", qscale=2, interlaces=True),
-        Family("mpeg1video", "mpeg1video", qscale=2),
-        Family("mpeg4", "mpeg4", qscale=2, interlaces=True),
-        Family("msmpeg4v3", "msmpeg4", qscale=2),
-        Family("msmpeg4v2", "msmpeg4v2", qscale=2),
-        Family("h263", "h263", qscale=2),
-        Family("flv1", "flv", qscale=2),
-        Family("wmv1", "wmv1", qscale=2),
-        Family("wmv2", "wmv2", qscale=2),
-        Family("mjpeg", "mjpeg", qscale=2),
-        Family("prores", "prores_ks", (("vendor", "apl0"),), interlaces=True),
-        Family("dnxhd", "dnxhd", interlaces=True),
-        Family("dvvideo", "dvvideo"),
-        Family("cfhd", "cfhd", (("quality", "film3+"),)),
-        Family("jpeg2000", "jpeg2000", (("pred", "dwt53"),)),
-        Family("ffv1", "ffv1", (("level", "3"), ("slicecrc", "1"))),
-        Family("ffvhuff", "ffvhuff"),
-        Family("huffyuv", "huffyuv"),
-        Family("utvideo", "utvideo"),
-        Family("magicyuv", "magicyuv"),
-        Family("png", "png"),
-        Family("qtrle", "qtrle"),
-        Family("v210", "v210"),
-        Family("rawvideo", "rawvideo"),
-    )
-}
-ALIASES = {"h265": "hevc", "x264": "h264", "x265": "hevc", "mpeg2": "mpeg2video", "dv": "dvvideo"}
-# Where the source's own family cannot hold it, or has no encoder, in order of preference.
-FALLBACKS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1", "rawvideo")
-
-HARDWARE = ("nvenc", "qsv", "videotoolbox", "vaapi", "amf")
 PRORES_PROFILES = {"proxy": "proxy", "lt": "lt", "standard": "standard", "hq": "hq"}
 MPEG2_RATES = (
     *(Fraction(rate) for rate in (24, 25, 30, 50, 60)),
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 60)),
 )
-# What containers hold that cannot be asked: FFmpeg has no list of it.
-HELD = {
-    "mpegts": {"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "av1"},
-    "mpeg": {"mpeg1video", "mpeg2video"},
-    "vob": {"mpeg1video", "mpeg2video"},
-    "dv": {"dvvideo"},
-    "nut": set(FAMILIES),
-}
 MPEG4_LARGEST_CLOCK = 65535
-# yuvj420p and its like are yuv420p that says "full range" in its name.
-RANGE_IN_NAME = {f"yuvj{k}p": f"yuv{k}p" for k in ("411", "420", "422", "440", "444")}
 
 
 @dataclass(frozen=True)
@@ -186,7 +108,7 @@ def _try(
         family = replace(family, encoder="libx264rgb")
     if not container_holds(container, family.codec, family.encoder):
         return None
-    pix_fmt, loss = _pixel_format(family, picture, exact=not asked and name != picture.codec)
+    pix_fmt, loss = choose_pixel_format(family, picture, exact=not asked and name != picture.codec)
     if pix_fmt is None:
         return None
     options, notes = _options(family, picture, container, request)
@@ -210,66 +132,6 @@ def _hardware(name: str) -> Family | None:
     quality = {"nvenc": "cq", "qsv": "global_quality", "vaapi": "qp"}.get(device, "q")
     options = ((quality, "18"),)
     return Family(codec, name, options, quality, has_b_frames=True)
-
-
-@cache
-def container_holds(container: str, codec: str, encoder: str) -> bool:
-    """Whether the muxer takes this codec."""
-    if container in HELD:
-        return codec in HELD[container]
-    with av.open(io.BytesIO(), "w", format=container) as output:
-        supported = output.supported_codecs
-    return encoder in supported or codec in supported
-
-
-def _pixel_format(family: Family, picture: Picture, exact: bool) -> tuple[str | None, str | None]:
-    """The encoder's format for these samples, and a sentence if it cannot hold them all."""
-    formats = encoder_formats(family.encoder)
-    source = picture.pix_fmt
-    if not formats or source in formats:
-        return source, None
-    alias = RANGE_IN_NAME.get(source)
-    if alias in formats:
-        return alias, None
-    if exact:
-        return _wider(source, formats), None
-    best = _wider(source, formats) or nearest_format(formats, source)
-    if _holds_all(source, best):
-        return best, None
-    return best, f"{source} is stored as {best}, the nearest that {family.codec} can hold here."
-
-
-def encoder_formats(encoder: str) -> list[str]:
-    """The pixel formats an encoder takes; empty when it takes them all."""
-    listed: Any = av.codec.Codec(encoder, "w").video_formats
-    return [video_format.name for video_format in listed or []]
-
-
-def nearest_format(formats: list[str], source: str) -> str:
-    """The format that loses the least of `source`, by FFmpeg's own reckoning."""
-    has_alpha = any(c.is_alpha for c in av.VideoFormat(source, 64, 64).components)
-    best: Any = av.codec.codec.find_best_pix_fmt_of_list(formats, source, has_alpha)[0]
-    return str(best.name)
-
-
-def _wider(source: str, formats: list[str]) -> str | None:
-    fitting = [name for name in formats if _holds_all(source, name)]
-    return min(fitting, key=lambda n: av.VideoFormat(n, 64, 64).bits_per_pixel, default=None)
-
-
-def _holds_all(source: str, target: str) -> bool:
-    """Whether every sample of `source` survives in `target`, with no change of colour model."""
-    a, b = av.VideoFormat(source, 64, 64), av.VideoFormat(target, 64, 64)
-    if a.has_palette or b.has_palette or a.is_rgb != b.is_rgb:
-        return False
-    if len(a.components) != len(b.components) or "f" in (source[-3:-2], target[-3:-2]):
-        return False
-    same_depth = a.components[0].bits == b.components[0].bits
-    same_grid = (a.chroma_width(64), a.chroma_height(64)) == (
-        b.chroma_width(64),
-        b.chroma_height(64),
-    )
-    return same_depth and same_grid
 
 
 def _options(

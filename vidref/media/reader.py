@@ -10,10 +10,8 @@ takes to hand it on. Two facts to know before editing:
 from __future__ import annotations
 
 import errno
-import sys
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,9 +21,11 @@ import av.container
 import av.error
 
 from vidref.errors import InputError
+from vidref.media.clock import PresentationClock
 from vidref.media.complaints import Complaints
-from vidref.media.containers import local_file
-from vidref.media.deinterlace import Deinterlacer
+from vidref.media.deinterlace import deinterlaced
+from vidref.media.frames import Damage, Frame, Passing, Span
+from vidref.media.opening import decoder_for, open_input, picture_stream
 from vidref.media.probe import PROGRESSIVE, Clip, describe_clip, is_cover_art
 
 if TYPE_CHECKING:
@@ -34,68 +34,8 @@ if TYPE_CHECKING:
     import av.video.frame
     import av.video.stream
 
-INVENT_TIMES = 1  # AVFMT_FLAG_GENPTS
 # Sound and subtitles lie a little before the picture they belong to; a seek goes back this far.
 SEEK_MARGIN_S = Fraction(2)
-
-
-@dataclass(slots=True)
-class Frame:
-    """One presented picture: its planes as decoded, and when it is shown."""
-
-    image: av.video.frame.VideoFrame
-    index: int
-    pts: int
-    duration: int
-    time_base: Fraction
-
-    @property
-    def time(self) -> Fraction:
-        return self.pts * self.time_base
-
-
-@dataclass(slots=True)
-class Passing:
-    """A packet of any other stream, on its way to the output untouched."""
-
-    packet: av.packet.Packet[Any]
-    stream_index: int
-
-
-@dataclass(slots=True)
-class Damage:
-    """What could not be read, counted."""
-
-    broken_places: int = 0
-    undecodable_packets: int = 0
-    corrupt_frames: int = 0
-    untimed_frames: int = 0
-    ended_early: bool = False
-
-    def sentence(self, name: str) -> str | None:
-        """What to tell the user, or nothing."""
-        counts = {
-            "the file is damaged or cut off in {} places": self.broken_places,
-            "{} packets could not be decoded": self.undecodable_packets,
-            "{} frames are damaged": self.corrupt_frames,
-            "{} frames had no usable timestamp": self.untimed_frames,
-        }
-        parts = [text.format(count) for text, count in counts.items() if count]
-        if self.ended_early:
-            parts.append("it ends early")
-        return f"{name}: {', '.join(parts)}; everything readable was kept." if parts else None
-
-
-@dataclass(frozen=True)
-class Span:
-    """The part of the clip to read, in seconds from its beginning; an open end is None."""
-
-    start: Fraction = Fraction(0)
-    end: Fraction | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        return self.start == 0 and self.end is None
 
 
 class _Clock:
@@ -155,10 +95,10 @@ class Reader:
         self.damage = Damage()
         self._path = source
         self._first_dts: int | None = None
-        self.container = _open(source)
+        self.container = open_input(source)
         try:
-            self._video = _picture_stream(self.container, self._name)
-            self._decoder = _decoder_for(self._video, threads)
+            self._video = picture_stream(self.container, self._name)
+            self._decoder = decoder_for(self._video, threads)
             self._items = self._read()
             if deinterlace:
                 self._items = deinterlaced(self._items)
@@ -222,7 +162,7 @@ class Reader:
         base = self._video.time_base or Fraction(1, 90_000)
         rate = self._video.average_rate or self._video.guessed_rate or Fraction(25)
         usual = max(1, round(1 / (rate * base)))
-        clock = _Clock(usual)
+        clock = PresentationClock(usual)
         start = self.origin
         end = None if self.span.end is None else self._clip_start() + self.span.end
         if self.span.start:
@@ -325,75 +265,3 @@ _END = object()
 
 def _is_past(packet: av.packet.Packet[Any], end: Fraction | None) -> bool:
     return end is not None and packet.dts is not None and packet.dts * packet.time_base > end
-
-
-def deinterlaced(items: Iterator[Frame | Passing]) -> Iterator[Frame | Passing]:
-    """The same frames at the same times, each made whole from its two fields."""
-    filter_ = Deinterlacer()
-    waiting: deque[Frame] = deque()
-
-    def timed(images: list[av.video.frame.VideoFrame]) -> Iterator[Frame]:
-        for image in images:
-            yield replace(waiting.popleft(), image=image)
-
-    for item in items:
-        if isinstance(item, Frame):
-            waiting.append(item)
-            yield from timed(filter_.push(item.image))
-        else:
-            yield item
-    yield from timed(filter_.flush())
-
-
-def _open(source: Path | None) -> av.container.InputContainer:
-    name = str(source) if source else "standard input"
-    if source is not None:
-        if not source.exists():
-            raise InputError(f"{name} does not exist; check the path.")
-        if source.is_dir():
-            raise InputError(f"{name} is a folder without pictures; give a clip or a photo.")
-        if source.stat().st_size == 0:
-            raise InputError(f"{name} is empty (0 bytes); copy it again from its source.")
-    try:
-        # Tags in an old encoding must come out byte for byte as they went in.
-        file: Any = local_file(source) if source else sys.stdin.buffer
-        container: av.container.InputContainer = av.open(
-            file, "r", metadata_errors="surrogateescape"
-        )
-        # PyAV asks FFmpeg to invent missing presentation times; `_Clock` knows better.
-        container.flags &= ~INVENT_TIMES
-        return container
-    except PermissionError as error:
-        raise InputError(f"{name} may not be read; check its permissions.") from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        hint = "it is damaged, cut off before its index, or not a video"
-        if source is None:
-            hint += "; an MP4 can be piped only with its index in front (faststart)"
-        raise InputError(f"{name} cannot be opened as a clip: {hint}.") from error
-
-
-def _picture_stream(
-    container: av.container.InputContainer, name: str
-) -> av.video.stream.VideoStream:
-    candidates = [
-        stream
-        for stream in container.streams.video
-        if not is_cover_art(stream) and stream.codec_context is not None
-    ]
-    if not candidates:
-        raise InputError(f"{name} has no video stream; give a file with a picture.")
-    preferred = [s for s in candidates if s.disposition & s.disposition.default]
-    return (preferred or candidates)[0]
-
-
-def _decoder_for(stream: av.video.stream.VideoStream, threads: int) -> Any:
-    """The stream's own decoder; libvpx where only it reads the transparency of VP8 and VP9."""
-    context: Any = stream.codec_context
-    library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.codec.canonical_name)
-    tags = {name.lower(): value for name, value in stream.metadata.items()}
-    if library and tags.get("alpha_mode") == "1":
-        context = av.CodecContext.create(library, "r")
-        context.extradata = stream.codec_context.extradata
-    context.thread_type = "AUTO"
-    context.thread_count = threads
-    return context

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from vidref.media.reader import Frame, Reader
+from vidref.media.frames import Frame
+from vidref.media.reader import Reader
 
 if TYPE_CHECKING:
     import av.video.frame

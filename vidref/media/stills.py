@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vidref.errors import InputError, OutputError, UnsupportedStreamError
 from vidref.media.containers import local_file
-from vidref.media.encoders import encoder_formats, nearest_format
+from vidref.media.pixel_formats import encoder_formats, nearest_format
 
 if TYPE_CHECKING:
     import av.video.frame

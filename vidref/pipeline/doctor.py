@@ -13,7 +13,7 @@ import av
 import av.codec
 import numpy as np
 
-from vidref.media.encoders import FAMILIES, HARDWARE
+from vidref.media.families import FAMILIES, HARDWARE
 
 PACKAGES = ("vidref", "av", "numpy", "torch", "diffusers", "insightface", "onnxruntime")
 TRIAL_FRAMES = 48

@@ -18,8 +18,9 @@ from vidref.errors import OutputError
 from vidref.media.containers import MUXERS, can_hold, muxer_for
 from vidref.media.deinterlace import CombWatch
 from vidref.media.encoders import Encoding, Request, choose_encoding
+from vidref.media.frames import Frame, Span
 from vidref.media.probe import Clip
-from vidref.media.reader import Frame, Reader, Span
+from vidref.media.reader import Reader
 from vidref.media.writer import Writer
 from vidref.pipeline.progress import OnProgress, Progress, ignore_progress
 from vidref.pipeline.stream import run_ahead
@@ -78,8 +79,8 @@ def restore_clip(
             frames = _stream(reader, writer, combs, settings.queue_frames, on_progress, begun)
             writer.finish()
         damage = reader.damage.sentence(plan.clip.name)
-        findings = (damage, writer.disorder_sentence(), combs.sentence())
-        warnings = [*plan.encoding.notes, *writer.notes, *filter(None, findings)]
+        found = filter(None, (damage, combs.sentence()))
+        warnings = [*plan.encoding.notes, *writer.notes(), *found]
     return RestoreResult(
         source,
         output,

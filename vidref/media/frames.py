@@ -1,0 +1,70 @@
+"""What a reader hands on: frames, passing packets, and an account of what was damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av.packet
+    import av.video.frame
+
+
+@dataclass(slots=True)
+class Frame:
+    """One presented picture: its planes as decoded, and when it is shown."""
+
+    image: av.video.frame.VideoFrame
+    index: int
+    pts: int
+    duration: int
+    time_base: Fraction
+
+    @property
+    def time(self) -> Fraction:
+        return self.pts * self.time_base
+
+
+@dataclass(slots=True)
+class Passing:
+    """A packet of any other stream, on its way to the output untouched."""
+
+    packet: av.packet.Packet[Any]
+    stream_index: int
+
+
+@dataclass(slots=True)
+class Damage:
+    """What could not be read, counted."""
+
+    broken_places: int = 0
+    undecodable_packets: int = 0
+    corrupt_frames: int = 0
+    untimed_frames: int = 0
+    ended_early: bool = False
+
+    def sentence(self, name: str) -> str | None:
+        """What to tell the user, or nothing."""
+        counts = {
+            "the file is damaged or cut off in {} places": self.broken_places,
+            "{} packets could not be decoded": self.undecodable_packets,
+            "{} frames are damaged": self.corrupt_frames,
+            "{} frames had no usable timestamp": self.untimed_frames,
+        }
+        parts = [text.format(count) for text, count in counts.items() if count]
+        if self.ended_early:
+            parts.append("it ends early")
+        return f"{name}: {', '.join(parts)}; everything readable was kept." if parts else None
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of the clip to read, in seconds from its beginning; an open end is None."""
+
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.start == 0 and self.end is None
