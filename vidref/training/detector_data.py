@@ -33,7 +33,8 @@ class Composer:
     def __init__(self, data: DetectorData) -> None:
         self._with = [p for p in data.scenes if p.labels.sure.any()]
         self._without = [p for p in data.scenes if not len(p.labels.sure)]
-        self._others = [p for p in data.scenes if len(p.labels.sure) and not p.labels.sure.any()]
+        doubtful = [p for p in data.scenes if len(p.labels.sure) and not p.labels.sure.any()]
+        self._others = doubtful or self._without
         self._faces = data.faces
 
     def sample(self, size: int, rng: np.random.Generator) -> Sample:

@@ -32,8 +32,9 @@ from vidref.training.face_run import (
 
 MEASURED_PX = 640
 HELD_OUT = 10
-FOLD_FILE = "fold.txt"
-"""Scenes that no training step saw, for `vidref evaluate face-pack --scenes`."""
+FOLD_FILE, HELD_OUT_FILE = "fold.txt", "held-out.txt"
+"""Scenes that no training step saw, for `vidref evaluate face-pack --scenes`; checkpoints are
+chosen by the second."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,16 @@ def train_detector(
     torch.manual_seed(recipe.seed)
     device = training_device()
     cache = out.parent / "detector-labels.json"
+    folder = RunFolder(out)
     everything = detector_data(data, recipe.portraits, recipe.small_faces, recipe.seed, cache)
     scenes = everything.scenes
     if fold is not None:
         left_out = [p.name for p in scenes if fold_of(p.name, fold[1]) == fold[0]]
         scenes = [p for p in scenes if p.name not in set(left_out)]
-        out.mkdir(parents=True, exist_ok=True)
-        (out / FOLD_FILE).write_text("\n".join(left_out) + "\n")
+        (folder.path / FOLD_FILE).write_text("\n".join(left_out) + "\n")
     held = [p for p in scenes if fold_of("held" + p.name, HELD_OUT) == 0]
     learned = [p for p in scenes if fold_of("held" + p.name, HELD_OUT) != 0]
+    (folder.path / HELD_OUT_FILE).write_text("\n".join(p.name for p in held) + "\n")
     stream = SampleStream(DetectorData(learned, everything.faces), recipe.seed)
 
     network = DetectorNetwork(recipe.widths, recipe.neck)
@@ -93,7 +95,6 @@ def train_detector(
     averaged = Averaged(network, recipe.average_decay)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
     clock = Clock(recipe.minutes, recipe.steps)
-    folder = RunFolder(out)
     modules = {"network": network, "averaged": averaged.network}
     notes = {"best": 0.0, "measured": 0.0}
     if resume and folder.state_file.exists():

@@ -63,7 +63,11 @@ class RecogniserNetwork(nn.Module):
             nn.Linear(wide, size, bias=False),
             nn.BatchNorm1d(size, affine=False),
         )
+        # Computed after training (recogniser_whitening.py); until then it changes nothing.
+        self.whitening = nn.Linear(size, size).requires_grad_(False)
+        nn.init.eye_(self.whitening.weight)
+        nn.init.zeros_(self.whitening.bias)
 
     def forward(self, faces: Tensor) -> Tensor:
-        embeddings: Tensor = self.head(self.body(faces))
+        embeddings: Tensor = self.whitening(self.head(self.body(faces)))
         return embeddings

@@ -14,10 +14,8 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from numpy.typing import NDArray
-from torch import Tensor
+from safetensors.torch import load_file, save_file
 
-from vidref.training import face_augment
 from vidref.training.face_run import (
     Averaged,
     Clock,
@@ -27,7 +25,9 @@ from vidref.training.face_run import (
 )
 from vidref.training.recogniser_data import PairSampler, People, hold_out, inner, read_people
 from vidref.training.recogniser_loss import PeopleProxies, agreement
-from vidref.training.recogniser_network import FACE_SIZE, RecogniserNetwork
+from vidref.training.recogniser_measure import HeldOut, as_input, embed
+from vidref.training.recogniser_network import RecogniserNetwork
+from vidref.training.recogniser_whitening import whiten
 
 
 @dataclass(frozen=True)
@@ -56,73 +56,6 @@ class RecogniserRecipe:
     measure_every_minutes: float
 
 
-def as_input(faces: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 NHWC RGB to the [-1, 1] channels-last batch that the network reads."""
-    batch = torch.from_numpy(faces).to(device).permute(0, 3, 1, 2)
-    return batch.float().sub_(127.5).div_(127.5).contiguous(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
-def embed(network: torch.nn.Module, faces: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Unit embeddings, each face and its mirror added."""
-    parts = []
-    for start in range(0, len(faces), 128):
-        batch = as_input(faces[start : start + 128], device)
-        both = functional.normalize(network(batch).float()) + functional.normalize(
-            network(batch.flip(3)).float()
-        )
-        parts.append(functional.normalize(both).cpu())
-    return torch.cat(parts)
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Inner squares of the held-out people, clean and degraded once for all measurements."""
-
-    people: NDArray[np.int64]
-    clean: NDArray[np.uint8]
-    degraded: NDArray[np.uint8]
-
-    @staticmethod
-    def of(held: People, seed: int) -> HeldOut:
-        owners = [p for p, photos in enumerate(held.photos) for _ in photos]
-        clean = [inner(held.faces[i]) for photos in held.photos for i in photos]
-        scale = FACE_SIZE / 512
-        degraded = []
-        for index, face in enumerate(clean):
-            rng = np.random.default_rng((seed, index))
-            degraded.append(
-                face_augment.degrade(
-                    face,
-                    rng,
-                    sigma=scale * rng.uniform(0, 8),
-                    shrink=scale * rng.uniform(1, 8),
-                    noise=rng.uniform(0, 15),
-                    quality=int(rng.uniform(60, 100)),
-                )
-            )
-        return HeldOut(np.array(owners), np.stack(clean), np.stack(degraded))
-
-    def accepts(self, network: torch.nn.Module, device: torch.device) -> tuple[float, float]:
-        """True accepts at one false in a thousand: clean pairs, and one side degraded."""
-        clean = embed(network, self.clean, device)
-        degraded = embed(network, self.degraded, device)
-        same = self.people[:, None] == self.people[None]
-        upper = np.triu(np.ones_like(same), 1)
-        apart = ~np.eye(len(same), dtype=bool)
-        return (
-            true_accepts((clean @ clean.T).numpy(), same & upper, ~same & upper),
-            true_accepts((clean @ degraded.T).numpy(), same & apart, ~same),
-        )
-
-
-def true_accepts(
-    scores: NDArray[np.float32], same: NDArray[np.bool_], different: NDArray[np.bool_]
-) -> float:
-    threshold = np.quantile(scores[different], 0.999)
-    return float((scores[same] > threshold).mean())
-
-
 def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bool) -> Path:
     """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result."""
     torch.manual_seed(recipe.seed)
@@ -138,7 +71,10 @@ def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bo
     averaged = Averaged(network, recipe.average_decay)
     optimiser = torch.optim.AdamW(
         [
-            {"params": list(network.parameters()), "weight_decay": recipe.weight_decay},
+            {
+                "params": [p for p in network.parameters() if p.requires_grad],
+                "weight_decay": recipe.weight_decay,
+            },
             {"params": list(proxies.parameters()), "weight_decay": 0.0},
         ]
     )
@@ -201,14 +137,31 @@ def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bo
                 save_network(averaged.network, folder.path / "best.safetensors", recipe)
             folder.save_state(clock, modules, optimiser, notes)
     ahead.shutdown(cancel_futures=True)
+    _finish(folder, recipe, people, held_out, device)
     if pool is not None:
         pool.shutdown()
     return folder.path
 
 
-def save_network(network: torch.nn.Module, path: Path, recipe: RecogniserRecipe) -> None:
-    from safetensors.torch import save_file
+def _finish(
+    folder: RunFolder,
+    recipe: RecogniserRecipe,
+    people: People,
+    held_out: HeldOut,
+    device: torch.device,
+) -> None:
+    """Whitens the chosen checkpoint."""
+    path = folder.path / "best.safetensors"
+    network = RecogniserNetwork(recipe.widths, recipe.blocks, recipe.embedding_size)
+    network.load_state_dict(load_file(path))
+    network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ridge = whiten(network, people, held_out, recipe.seed, device)
+    clean, degraded = held_out.accepts(network, device)
+    folder.log(whitened=ridge, held_out=clean, held_out_moderate=degraded)
+    save_network(network, path, recipe)
 
+
+def save_network(network: torch.nn.Module, path: Path, recipe: RecogniserRecipe) -> None:
     shape = f"{list(recipe.widths)} {list(recipe.blocks)} {recipe.embedding_size}"
     state = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
     save_file(state, path, metadata={"shape": shape})
