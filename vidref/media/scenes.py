@@ -5,6 +5,12 @@ of the three after, while each side looks like itself. So a photographer's flash
 picture comes back), nor is a pan (pictures are compared over small shifts), a lamp (light alone
 does not make another picture), or a shake (then the sides do not look like themselves either). One
 frame may be a mixture of both shots, as interlacing and frame rate conversion leave it.
+
+Ours rather than PySceneDetect's by measurement (`tests/benchmarks/results/scene_cuts.md`, 386 cuts
+on clips that it was not tuned on): precision 0.992 and recall 0.984, against 0.906 and 0.927 of
+AdaptiveDetector, the best of four at settings chosen on the very clips measured, in 0.6 of its time
+(0.58 against 0.97 ms a 720p frame). It does not look for dissolves and fades. What it misses most
+are cuts that have a flash within two frames.
 """
 
 from __future__ import annotations
