@@ -8,6 +8,7 @@ keeps variable timing to the tick.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,7 @@ import av.error
 
 from vidref.errors import OutputError, UnsupportedStreamError
 from vidref.media import containers
+from vidref.media.avi_header import mend_sound_headers
 from vidref.media.colour import usual_matrix
 from vidref.media.encoders import Encoding, carries_captions
 from vidref.media.frames import Frame, Passing
@@ -60,6 +62,8 @@ class Writer:
         self._notes: list[str] = []
         self._may_lose_captions = not carries_captions(encoding)
         self._resized = 0
+        self._unreadable = 0
+        self._copied: Counter[int] = Counter()
         self._output: av.container.OutputContainer | None = None
         self._file = UnfinishedFile(target) if target else None
         try:
@@ -85,6 +89,7 @@ class Writer:
 
     def copy(self, item: Passing) -> None:
         """Hand a packet of another stream on, byte for byte."""
+        assert self._output is not None
         stream = self._outline.copies.get(item.stream_index)
         if stream is None:
             return
@@ -97,7 +102,15 @@ class Writer:
             if not self._order.keep(packet, item.stream_index, stream.type):
                 return
         packet.stream = stream
-        self._mux(packet)
+        try:
+            self._output.mux_one(packet)
+        except (av.error.InvalidDataError, av.error.PatchWelcomeError):
+            # What the muxer has to rewrite (ADTS headers, for one) it must be able to read.
+            self._unreadable += 1
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._refusal(error) from error
+        else:
+            self._copied[stream.index] += 1
 
     def finish(self) -> None:
         """Flush the encoder, write the index, and put the file in its place."""
@@ -112,6 +125,8 @@ class Writer:
             picture = self._clip.picture
             shape = picture.sample_aspect or Fraction(1)
             set_pixel_shape(self._file.path, picture.width, picture.height, shape)
+        if self._muxer == "avi":
+            mend_sound_headers(self._file.path, self._copied)
         self._file.keep()
 
     def abandon(self) -> None:
@@ -132,6 +147,11 @@ class Writer:
             notes.append(
                 f"{self._resized} frames of {self._clip.name} have another size than the first "
                 f"and were scaled to {picture.width}x{picture.height}."
+            )
+        if self._unreadable:
+            notes.append(
+                f"{self._unreadable} damaged packets of sound or subtitles in {self._clip.name} "
+                f"could not be read by {self._muxer} and were left out."
             )
         disorder = self._order.sentence(self._clip.name)
         return [*notes, disorder] if disorder else notes
@@ -223,7 +243,10 @@ class Writer:
         try:
             return call(*args)
         except (av.error.FFmpegError, OSError) as error:
-            raise OutputError(f"{self._name} could not be written: {_reason(error)}.") from error
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: BaseException) -> OutputError:
+        return OutputError(f"{self._name} could not be written: {_reason(error)}.")
 
     @property
     def _name(self) -> str:
