@@ -16,6 +16,7 @@ from vidref.training.losses import (
     encoder_features,
     hard_example_identity,
     identity_distance,
+    random_window,
     recogniser_features,
     reconstruction,
 )
@@ -137,6 +138,16 @@ def test_the_perceptual_encoder_is_the_chain_its_keys_describe() -> None:
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
     loss = encoder_features(encoder, image.flip(3).requires_grad_(), image, torch.ones(1))
     assert float(loss.detach()) > 0
+
+
+def test_a_window_is_somewhere_else_each_time_and_always_inside() -> None:
+    draws, image = torch.Generator().manual_seed(0), torch.arange(4096.0).view(1, 1, 64, 64)
+    corners = set()
+    for _ in range(20):
+        seen = image[random_window(64, draws)]
+        assert seen.shape == (1, 1, 24, 24)
+        corners.add(float(seen[0, 0, 0, 0]))
+    assert len(corners) > 15
 
 
 def test_the_discriminator_learns_which_is_which() -> None:

@@ -61,6 +61,7 @@ def save_bundle(
     part = folder / (WEIGHTS + ".part")
     save_file(tensors, part, metadata={"restorer": config.model_dump_json()})
     digest = hashlib.sha256(part.read_bytes()).hexdigest()
+    part.chmod(0o644)  # safetensors makes it private, but a bundle is for installing
     part.replace(folder / WEIGHTS)
     for name, text in ((HASH, digest + "\n"), (CARD, card)):
         half = folder / (name + ".part")

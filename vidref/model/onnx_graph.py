@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from vidref.errors import MissingDependencyError, ModelError
 
 Value = Any
+TYPES = {1: torch.float32, 6: torch.int32, 7: torch.int64, 10: torch.float16, 11: torch.float64}
+"""ONNX's numbers of the element types that a recogniser's graph may convert between."""
 Operation = Callable[[list[Value], dict[str, Any]], Value]
 
 
@@ -48,6 +50,9 @@ class OnnxGraph(nn.Module):
             settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
             if node.op_type == "Constant":
                 self._keep(node.output[0], numpy_helper.to_array(settings["value"]))
+            elif node.op_type == "Cast" and self._constant(node.input[0]) is not None:
+                # weights stored in half precision: converted once, here
+                self._keep(node.output[0], _cast([self._constant(node.input[0])], settings).numpy())
             elif node.op_type in OPERATIONS:
                 self.nodes.append((node.op_type, list(node.input), list(node.output), settings))
             else:
@@ -66,6 +71,11 @@ class OnnxGraph(nn.Module):
         else:
             self.constants[name] = tensor
 
+    def _constant(self, name: str) -> Tensor | None:
+        if name in self.buffer_names:
+            return self.get_buffer(self.buffer_names[name])
+        return self.constants.get(name)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.values(x, [self.outputs[0]])[0]
 
@@ -76,6 +86,11 @@ class OnnxGraph(nn.Module):
         for kind, inputs, outputs, settings in self.nodes:
             known[outputs[0]] = OPERATIONS[kind]([known[name] for name in inputs], settings)
         return [known[name] for name in names]
+
+
+def _cast(v: list[Value], s: dict[str, Any]) -> Tensor:
+    x: Tensor = v[0]
+    return x.to(TYPES[s["to"]])
 
 
 def _symmetric(pads: Sequence[int], x: Tensor, fill: float) -> tuple[Tensor, list[int]]:
@@ -170,6 +185,7 @@ OPERATIONS: dict[str, Operation] = {
     "Sqrt": lambda v, s: v[0].sqrt(),
     "AveragePool": lambda v, s: _pool(v, s, largest=False),
     "BatchNormalization": _batch_norm,
+    "Cast": _cast,
     "Clip": _clip,
     "Concat": lambda v, s: torch.cat([torch.as_tensor(x) for x in v], s["axis"]),
     "Conv": _conv,

@@ -36,6 +36,8 @@ TO_YCC = (
     (0.5, -0.418687589, -0.081312411),
 )
 
+FROM_YCC = torch.linalg.inv(torch.tensor(TO_YCC))
+
 
 @lru_cache(maxsize=1)
 def cosines() -> Tensor:
@@ -80,5 +82,5 @@ def jpeg_round_trip(images: Tensor, quality: Tensor) -> Tensor:
         chroma.view(len(images), 2, *chroma.shape[-2:]), scale_factor=2, mode="bilinear"
     )
     coded = torch.cat([luma[:, None], large - 128], 1)
-    back = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(matrix), coded)
+    back = torch.einsum("ij,bjhw->bihw", FROM_YCC.to(coded), coded)
     return (back.round().clamp(0, 255) / 255)[..., :height, :width]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import EllipsisType
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
@@ -24,8 +26,6 @@ def blur_matrices(detail: Tensor, size: int) -> Tensor:
 
 def at_own_resolution(difference: Tensor, detail: Tensor) -> Tensor:
     """A difference of pictures without what the target's native resolution could not show."""
-    if bool((detail >= 1).all()):
-        return difference
     blur = blur_matrices(detail, difference.shape[-1]).to(difference)[:, None]
     return blur @ difference @ blur.transpose(2, 3)
 
@@ -54,6 +54,13 @@ def hard_example_identity(
     to_references = identity_distance(estimate[:, None], references)
     hard = (to_references * present).sum(1) / present.sum(1).clamp(min=1)
     return (1 - share) * identity_distance(estimate, truth) + share * hard
+
+
+def random_window(size: int, draws: torch.Generator) -> tuple[slice | EllipsisType, ...]:
+    """An index of a window of three eighths of the side, anywhere in the picture."""
+    side = size * 3 // 8
+    top, left = (int(v) for v in torch.randint(size - side + 1, (2,), generator=draws))
+    return ..., slice(top, top + side), slice(left, left + side)
 
 
 def recogniser_features(recogniser: Recogniser, estimate: Tensor, target: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from vidref.training.discriminator import PatchDiscriminator, discriminator_loss
 from vidref.training.machine import Machine
 from vidref.training.perceptual import PerceptualEncoder
 from vidref.training.photos import load_photos
+from vidref.training.prefetch import Prefetch
 from vidref.training.restorer_config import TrainingConfig
 from vidref.training.sheets import save_sheet
 from vidref.training.state import (
@@ -139,6 +140,7 @@ class RestorerTraining:
         if device.type == "cuda":
             object.__setattr__(photos, "pixels", photos.pixels.to(device))
         self.maker = BatchMaker(photos, config, device, self.recogniser, self.machine.rank)
+        self.batches = Prefetch(self.maker)
 
     @staticmethod
     def _recogniser(config: TrainingConfig, device: torch.device) -> Recogniser | None:
@@ -223,8 +225,8 @@ class RestorerTraining:
             rate *= 0.5 * (1 + math.cos(math.pi * (done - 1 + run.cooldown) / run.cooldown))
         return rate
 
-    def step(self) -> dict[str, float]:
-        """One optimiser step; the losses' means."""
+    def step(self) -> dict[str, Tensor]:
+        """One optimiser step; the losses' means, left on the device so that nothing waits."""
         run = self.config.run
         rate = self.learning_rate()
         for group in self.optimiser.param_groups:
@@ -233,7 +235,7 @@ class RestorerTraining:
         sums: dict[str, Tensor] = {}
         shown: list[tuple[Tensor, Batch]] = []
         for part in range(run.accumulate):
-            batch = self.maker.make(self.progress.step * run.accumulate + part)
+            batch = self.batches.get(self.progress.step * run.accumulate + part)
             last = part == run.accumulate - 1
             with self.machine.sharing(self.module, last):
                 terms, estimate = self._losses(batch, part)
@@ -250,7 +252,17 @@ class RestorerTraining:
             sums["critic"] = self._train_critic(shown)
         self._update_average()
         self.progress.step += 1
-        return {name: float(self.machine.mean(value)) for name, value in sums.items()}
+        return sums
+
+    def numbers(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """The losses' means over all processes; a loss that is no number ends the run."""
+        values = {name: float(self.machine.mean(value)) for name, value in terms.items()}
+        if not math.isfinite(values["loss"]):
+            raise ModelError(
+                f"{self.folder}: the loss is {values['loss']} at step {self.progress.step}: "
+                "lower run.learning_rate and delete the state, or resume the last one saved."
+            )
+        return values
 
     def _adversarial_now(self) -> bool:
         return (
@@ -307,7 +319,7 @@ class RestorerTraining:
         # an estimate made from almost pure noise says little: sqrt(alpha-bar), as ReF-LDM scales it
         trust = bars.sqrt().clamp(min=wanted.trust_floor)
         trust = torch.where(no_crop, torch.zeros_like(trust), trust)
-        for name, value in self._whole_face(whole, batch).items():
+        for name, value in self._whole_face(whole, batch, draws).items():
             terms[name] = (trust * value).mean()
             total = total + getattr(wanted, name) * terms[name]
         if self._adversarial_now():
@@ -319,7 +331,7 @@ class RestorerTraining:
         terms["loss"] = total
         return terms, whole.detach()
 
-    def _whole_face(self, whole: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _whole_face(self, whole: Tensor, batch: Batch, draws: torch.Generator) -> dict[str, Tensor]:
         """The losses that look at the face as a picture, per picture (B,)."""
         wanted, found = self.config.losses, {}
         if wanted.identity and self.recogniser is not None and batch.embeddings is not None:
@@ -334,9 +346,11 @@ class RestorerTraining:
                 self.recogniser, whole, batch.target
             )
         if self.encoder is not None:
+            # 140 GFLOP for a whole 512 px face, seven times the restorer: a window of it is enough
+            window = losses.random_window(whole.shape[-1], draws)
             with self.machine.precision():
                 found["encoder_features"] = losses.encoder_features(
-                    self.encoder, whole, batch.target, batch.detail
+                    self.encoder, whole[window], batch.target[window], batch.detail
                 )
         return found
 
@@ -438,27 +452,27 @@ def train_restorer(
     )
     values: dict[str, float] = {"loss": math.nan}
     counted, loaded = progress.step, clock()
+    terms: dict[str, Tensor] = {}
     log = Log(folder / "log.csv", training.machine.leads)
     while training.share_done() < 1:
         ran = clock() - began
         if time_limit is not None and ran > time_limit:
             break
-        values = training.step()
+        terms = training.step()
         progress.seconds = before + clock() - began
-        if not math.isfinite(values["loss"]):
-            raise ModelError(
-                f"{folder}: the loss is {values['loss']} at step {progress.step}: "
-                "lower run.learning_rate."
-            )
         if progress.step % run.log_every == 0:
+            values = training.numbers(terms)
             pictures = (progress.step - counted) * run.batch * run.accumulate
             speed = pictures / (clock() - loaded)
             log.write(progress, training.learning_rate(), speed, values)
             report(log.line(progress, speed, values))
         if progress.step % run.save_every == 0:
+            training.numbers(terms)
             training.save()
         if progress.step % run.sheet_every == 0:
             training.sheet()
+    if terms:
+        values = training.numbers(terms)
     training.save()
     training.sheet()
     return Outcome(progress, folder, values["loss"])

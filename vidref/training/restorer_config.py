@@ -12,6 +12,10 @@ from vidref.errors import SettingsError
 from vidref.model.config import RestorerConfig, read_config
 from vidref.model.recogniser import Crop
 
+BUNDLED_RECOGNISER = (
+    Path(__file__).resolve().parent.parent / "weights" / "face-pack" / "recogniser.onnx"
+)
+
 
 class Part(BaseModel):
     """Frozen, and refuses keys it does not know."""
@@ -103,7 +107,7 @@ class TrainingConfig(Part):
     drop_degraded: float = 0.1
     drop_context: float = 0.1
     recogniser: Path | None = None
-    """ArcFace-format ONNX: embeds references, and judges in the identity losses."""
+    """ArcFace-format ONNX, or the word bundled: embeds references, judges in identity losses."""
     recogniser_crop: Crop = "aligned"
     perceptual_encoder: Path | None = None
     start_from: str | None = None
@@ -129,6 +133,8 @@ def read_training_config(path: Path, changes: dict[str, object] | None = None) -
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = value
+    if values.get("recogniser") == "bundled":
+        values["recogniser"] = BUNDLED_RECOGNISER
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:

@@ -72,7 +72,9 @@ def join(folder: Path, name: str, out: Path) -> Path:
     stated = folder / f"{name}.sha256"
     whole = stated.exists() and hashlib.sha256(data).hexdigest() == stated.read_text().strip()
     if not whole:
-        raise InputError(f"{folder}: the pieces of {name} are incomplete or damaged: copy them again.")
+        raise InputError(
+            f"{folder}: the pieces of {name} are incomplete or damaged: copy them again."
+        )
     out.mkdir(parents=True, exist_ok=True)
     (out / name).write_bytes(data)
     return out / name

@@ -19,9 +19,7 @@ from torch import Tensor
 
 from vidref.training.degradation import convolve
 from vidref.training.encoding import encode_round_trip
-from vidref.training.jpeg import jpeg_round_trip
-
-TO_YUV = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
+from vidref.training.jpeg import FROM_YCC, TO_YCC, jpeg_round_trip
 
 
 def damage_video(
@@ -107,7 +105,7 @@ def look(images: Tensor, draws: torch.Generator, faded: float, grey: float) -> T
     is_faded = (torch.rand(count, 1, 1, 1, generator=draws) < faded).to(device)
     is_grey = (torch.rand(count, 1, 1, 1, generator=draws) < grey).to(device)
     images = torch.where(is_faded, fade(images, draws), images)
-    weights = torch.tensor(TO_YUV[0], device=device).view(1, 3, 1, 1)
+    weights = torch.tensor(TO_YCC[0], device=device).view(1, 3, 1, 1)
     return torch.where(is_grey, (images * weights).sum(1, keepdim=True).expand_as(images), images)
 
 
@@ -148,7 +146,7 @@ def scratches(images: Tensor, draws: torch.Generator) -> Tensor:
 
 def tape(images: Tensor, draws: torch.Generator, noise: torch.Generator) -> Tensor:
     """VHS: little and late chroma, noise along lines, lines that start where they should not."""
-    matrix = torch.tensor(TO_YUV, device=images.device)
+    matrix = torch.tensor(TO_YCC, device=images.device)
     luma, chroma = torch.einsum("ij,bjhw->bihw", matrix, images).tensor_split([1], 1)
     count, _, height, width = images.shape
     narrow = max(4, int(width / (3 + 9 * draw_one(draws))))
@@ -161,7 +159,7 @@ def tape(images: Tensor, draws: torch.Generator, noise: torch.Generator) -> Tens
     luma = luma + 0.05 * draw_one(draws) * functional.interpolate(
         lines, (height, width), mode="bilinear"
     )
-    picture = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(matrix), torch.cat([luma, chroma], 1))
+    picture = torch.einsum("ij,bjhw->bihw", FROM_YCC.to(images), torch.cat([luma, chroma], 1))
     start = torch.randn(count, height, 1, generator=noise, device=images.device)
     start = start * 1.5 / width * draw_one(draws)
     return shift_rows(picture, start)
