@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests import judge
-from tests.clips import Gathered, Sound, remux, write_clip
-from tests.tool import vidref
+from tests.clips import Gathered, Sound, ffmpeg, remux, write_clip
+from tests.tool import is_one_sentence, process, vidref
 
 pytestmark = pytest.mark.usefixtures("judges")
 
 MS = judge.MILLISECOND
+FINE = {"qmin": "1", "qmax": "1"}  # frames so large that each has a timestamp in MPEG-PS
 
 
 def _restore(source: Path, output: Path, *arguments: str) -> judge.Probe:
@@ -88,6 +89,46 @@ def test_the_sound_stays_in_step(suffix: str, tmp_path: Path) -> None:
     assert abs(kept[-1][0] + packet - (origin + end)) <= packet + MS  # type: ignore[operator]
 
 
+LONG: list[tuple[str, dict[str, object]]] = [
+    (".mp4", {"b_frames": 2}),
+    (".mkv", {"b_frames": 2}),
+    (".ts", {"b_frames": 2, "sounds": [Sound("mp2")]}),
+    (".mpg", {"codec": "mpeg2video", "b_frames": 2, "sounds": [Sound("mp2")], "options": FINE}),
+    (".avi", {"codec": "mpeg4", "sounds": [Sound("mp2")]}),
+    (".webm", {"codec": "libvpx-vp9", "sounds": [Sound("libopus")]}),
+]
+
+
+@pytest.mark.parametrize(("suffix", "how"), LONG, ids=[s for s, _ in LONG])
+def test_a_part_far_into_a_clip_is_the_right_one(
+    suffix: str, how: dict[str, object], tmp_path: Path
+) -> None:
+    """Far enough in that the reader jumps there."""
+    source = write_clip(tmp_path / f"in{suffix}", frames=200, gop=40, **how)  # type: ignore[arg-type]
+    _restore(source, tmp_path / "out.mkv", "--start", "5.2", "--end", "5.6")
+    assert judge.pixels(tmp_path / "out.mkv") == _frames(source, slice(130, 140))
+
+
+def test_a_part_of_a_pipe_is_the_right_one(source: Path, tmp_path: Path) -> None:
+    done = process(
+        "restore", "-", "-o", tmp_path / "out.mkv", "--lossless", "--start", "0.4", "--end", "0.8",
+        stdin=source.read_bytes(),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert judge.pixels(tmp_path / "out.mkv") == _frames(source, slice(10, 20))
+
+
+def test_time_counts_from_the_first_frame_of_a_broadcast_before_zero(tmp_path: Path) -> None:
+    base = write_clip(tmp_path / "base.ts", frames=24, b_frames=2, sounds=[Sound("mp2")])
+    source = tmp_path / "in.ts"
+    ffmpeg(
+        "-i", base, "-c", "copy", "-output_ts_offset", "95442.2", "-muxdelay", "0",
+        "-mpegts_copyts", "1", source,
+    )  # fmt: skip
+    _restore(source, tmp_path / "out.mkv", "--start", "0.4", "--end", "0.8")
+    assert judge.pixels(tmp_path / "out.mkv") == _frames(source, slice(10, 20))
+
+
 def test_subtitles_and_chapters_are_clipped(tmp_path: Path) -> None:
     extras = Gathered(tmp_path)
     base = write_clip(tmp_path / "base.mkv", sounds=[Sound("pcm_s16le")])
@@ -140,4 +181,4 @@ def test_a_part_that_is_nowhere_is_refused(
 ) -> None:
     done = vidref("restore", source, "-o", tmp_path / "out.mkv", *arguments)
     assert done.exit_code == 2
-    assert done.stderr.strip() and list(tmp_path.iterdir()) == []
+    assert is_one_sentence(done.stderr) and list(tmp_path.iterdir()) == []

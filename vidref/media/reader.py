@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -149,14 +150,20 @@ class Reader:
             self._held.append(item)
             if isinstance(item, Frame):
                 return item
+        if self.span.start and not self.damage.sentence(self._name):
+            raise InputError(f"{self._name} ends before --start; choose an earlier one.")
         raise InputError(
             f"{self._name} has a video stream but no picture in it could be decoded; "
             "check that the file is whole, or copy it again."
         )
 
     def _clip_start(self) -> Fraction:
-        """Where "second 0" is; a negative start is the priming of the sound, which no one sees."""
-        return max(Fraction(0), Fraction(self.container.start_time or 0, 1_000_000))
+        """Where "second 0" is; what the sound's priming lies before the picture is not counted."""
+        start = Fraction(self.container.start_time or 0, 1_000_000)
+        if start >= 0:
+            return start
+        base = self._video.time_base or Fraction(1, 90_000)
+        return min(Fraction(0), (self._video.start_time or 0) * base)
 
     def _read(self) -> Iterator[Frame | Passing]:
         base = self._video.time_base or Fraction(1, 90_000)
@@ -165,9 +172,7 @@ class Reader:
         clock = PresentationClock(usual)
         start = self.origin
         end = None if self.span.end is None else self._clip_start() + self.span.end
-        if self.span.start:
-            seek_to = int((start - SEEK_MARGIN_S) / base)
-            self.container.seek(seek_to, stream=self._video, backward=True)
+        self._seek(int((start - SEEK_MARGIN_S) / base))
         index = 0
         for item in self._demux():
             if isinstance(item, Passing):
@@ -188,6 +193,14 @@ class Reader:
                 self.damage.corrupt_frames += 1
             yield Frame(item, index, pts, item.duration or usual, base)
             index += 1
+
+    def _seek(self, ticks: int) -> None:
+        """Skip ahead to shortly before the span, where the file can."""
+        if not self.span.start or ticks <= (self._video.start_time or 0):
+            return
+        # A pipe, or a file without its index, is read from the beginning: it only takes longer.
+        with suppress(av.error.FFmpegError, OSError):
+            self.container.seek(ticks, stream=self._video, backward=True)
 
     def _demux(self) -> Iterator[Any]:
         """Decoded pictures and passing packets; `_END` once nothing wanted can follow."""
