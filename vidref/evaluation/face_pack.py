@@ -71,7 +71,10 @@ def measure_pack(
     judge = JudgeRecogniser(data / "teachers" / "identity-judge.onnx")
     if "detector" in parts:
         names = set(fold.read_text().split()) if fold is not None else None
-        _detector(figures, pack, teacher, detection.read_scenes(data, names), out, say)
+        scenes = detection.read_scenes(data, names)
+        if not scenes:
+            raise InputError(f"{fold} names no scene of {data / 'scenes.json'}.")
+        _detector(figures, pack, teacher, scenes, out, say)
     if "clips" in parts:
         _clips(figures, pack, data, out, say)
     if "recogniser" in parts:
@@ -95,11 +98,17 @@ def _detector(
 ) -> None:
     swept = pack.with_least_score(LEAST_MEASURED)
     least = pack.least_score
+    people = detection.without_animals(scenes)
     figures.add("scenes / true faces", "pack", f"{len(scenes)} / {_true(scenes)}")
+    figures.add("true faces, animals not counted", "pack", f"{_true(people)}")
     kinds: dict[str, Callable[[Detects], detection.Tally]] = {
         "clean": lambda d: detection.measure_clean(d, scenes, least),
+        "clean (no animals)": lambda d: detection.measure_clean(d, people, least),
         "severe, of each face": lambda d: detection.measure_degraded_faces(
             d, scenes, SEVERE, 0, least
+        ),
+        "severe, of each face (no animals)": lambda d: detection.measure_degraded_faces(
+            d, people, SEVERE, 0, least
         ),
         "severe, of the picture": lambda d: detection.measure_degraded(d, scenes, SEVERE, 0, least),
     }
@@ -116,7 +125,7 @@ def _detector(
                 figures.add(f"{kind}: precision at the default score", column, precision)
             figures.add(f"{kind}: landmark error", column, tally.landmark_error(least))
             if column == "pack":
-                _draw_failures(tally, scenes, out / f"detector-{kind.split(',')[0]}.png")
+                _draw_failures(tally, scenes, out / f"detector {kind}.png")
         say(f"detector, {kind}: done")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -42,6 +42,10 @@ class Truth:
         return Truth(boxes, landmarks, (scores >= SURE) & (sizes >= SMALLEST_PX))
 
 
+ANIMALS = frozenset(f"scene_{n:05}.webp" for n in (968, 984, 1016, 1032, 1048, 1056))
+"""Scenes of the dev split in which the teacher is sure of a face that is a dog's."""
+
+
 @dataclass(frozen=True)
 class Scene:
     name: str
@@ -67,6 +71,12 @@ def read_scenes(data: Path, names: set[str] | None = None) -> list[Scene]:
                 faces.append(DetectedFace(box, points, face["score"]))
             scenes.append(Scene(name, np.asarray(image, np.uint8), Truth.of(faces)))
     return scenes
+
+
+def without_animals(scenes: list[Scene]) -> list[Scene]:
+    """The same scenes where finding a dog is a mistake, not a duty."""
+    nothing = Truth.of([])
+    return [replace(s, truth=nothing) if s.name in ANIMALS else s for s in scenes]
 
 
 @dataclass

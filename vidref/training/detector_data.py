@@ -58,7 +58,7 @@ class Composer:
         if len(sure):
             box = picture.labels.boxes[rng.choice(sure)]
             centre, extent = (box[:2] + box[2:]) / 2, _extents(box[None])[0]
-            wanted = np.exp(rng.uniform(np.log(12), np.log(size * 0.95)))
+            wanted = np.exp(rng.uniform(np.log(16), np.log(size * 0.95)))
             scale = min(wanted / extent, 3.0)
             at = rng.uniform(0.05, 0.95, 2) * size
         else:
@@ -99,7 +99,7 @@ class Composer:
             face = self._faces[rng.integers(len(self._faces))]
             side = face.image.shape[0]
             box = face.labels.boxes[0]
-            wanted = np.exp(rng.uniform(np.log(11), np.log(size * 0.6)))
+            wanted = np.exp(rng.uniform(np.log(14), np.log(size * 0.6)))
             scale = min(wanted / _extents(box[None])[0], 2.5 * 128 / side)
             matrix = _placement(
                 (box[:2] + box[2:]) / 2, rng.uniform(0.02, 0.98, 2) * size, scale, _angle(rng)
@@ -255,18 +255,18 @@ def _weathered(sample: Sample, rng: np.random.Generator) -> Sample:
     if rng.random() < 0.1:
         image = face_augment.side_light(image, rng)
     draw = rng.random()
-    if draw < 0.45:
+    if draw < 0.35:
         extent = float(extents[rng.choice(sure)]) if len(sure) else np.exp(rng.uniform(3, 5.3))
         scale = extent / 512
         image = face_augment.degrade(
             image,
             rng,
-            sigma=scale * rng.uniform(0, 20) ** (1 if draw < 0.3 else 1.15),
-            shrink=scale * np.exp(rng.uniform(0, np.log(80))),
+            sigma=scale * rng.uniform(0, 22),
+            shrink=scale * np.exp(rng.uniform(0, np.log(40))),
             noise=rng.uniform(0, 20),
             quality=int(rng.uniform(30, 100)),
         )
-    elif draw < 0.52:
+    elif draw < 0.4:
         image = face_augment.old_film(image, rng)
     return Sample(image, labels)
 

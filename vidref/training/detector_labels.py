@@ -26,6 +26,14 @@ SURE, UNLIKELY, POSSIBLE = 0.8, 0.75, 0.6
 SMALLEST_PX = 6.0
 LARGE_PX = 40.0
 ENLARGED = 1.5
+ANIMALS = frozenset(
+    f"scene_{number:05}.webp"
+    for number in (
+        *(951, 961, 962, 967, 979, 985, 988, 1002, 1006, 1011, 1034, 1037, 1053, 1054, 1063),
+        *(1076, 1170, 1173, 1178, 1180, 1182, 1337, 1652),
+    )
+)
+"""Scenes of the train split whose sure faces, looked at by eye, are dogs, monkeys and a hyena."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,9 @@ def cleaned_scenes(data: Path, split: str) -> list[Picture]:
         rows = np.array(
             [[*f["box_xywh"], *f["landmarks_xy"], f["score"]] for f in faces], np.float32
         ).reshape(-1, 15)
-        labels = clean(rows, teacher.find_again(picture.image))
+        labels = Labels.empty()
+        if picture.name not in ANIMALS:
+            labels = clean(rows, teacher.find_again(picture.image))
         pictures.append(Picture(picture.name, picture.image, labels))
     return pictures
 
