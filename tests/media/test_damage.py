@@ -246,6 +246,74 @@ def _place_of_packet(path: Path, stream: int, number: int) -> int:
     return int(listed.split()[number].strip(b",")) + 16
 
 
+# ---------------------------------------------------------------- damage of every kind
+
+ANY_CONTAINER: dict[str, dict[str, object]] = {
+    **dict(PARTLY),
+    "clip.flv": {},
+    "clip.nut": {},
+    "hevc.mkv": {"codec": "libx265", "options": {"x265-params": "log-level=none:pools=1"}},
+    "ffv1.mkv": {"codec": "ffv1"},
+    "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "sounds": [Sound("pcm_s16le")]},
+    "aac.ts": {"b_frames": 2},
+}
+
+
+def _damaged(data: bytes, dice: random.Random) -> bytes:
+    """Bits flipped, bytes zeroed, overwritten, doubled, cut out or cut off."""
+    torn = bytearray(data)
+    at, length = dice.randrange(len(torn)), dice.choice((1, 4, 40, 188, 400, 3000))
+    length = min(length, len(torn) - at)
+    way = dice.choice(("flip", "zero", "noise", "double", "remove", "end", "many"))
+    if way == "flip":
+        torn[at] ^= 1 << dice.randrange(8)
+    elif way == "zero":
+        torn[at : at + length] = bytes(length)
+    elif way == "noise":
+        torn[at : at + length] = dice.randbytes(length)
+    elif way == "double":
+        torn[at:at] = torn[at : at + length]
+    elif way == "remove":
+        del torn[at : at + length]
+    elif way == "end":
+        del torn[at:]
+    else:
+        for _ in range(20):
+            torn[dice.randrange(len(torn))] = dice.randrange(256)
+    return bytes(torn)
+
+
+def _survives(rounds: int, seed: int, tmp_path: Path, folder: Path) -> None:
+    dice = random.Random(seed)
+    whole = {
+        name: write_clip(tmp_path / name, frames=24, gop=8, **how).read_bytes()  # type: ignore[arg-type]
+        for name, how in ANY_CONTAINER.items()
+    }
+    for number in range(rounds):
+        name = dice.choice(list(whole))
+        source = tmp_path / f"torn-{name}"
+        torn = _damaged(whole[name], dice)
+        source.write_bytes(torn)
+        output = folder / f"out{dice.choice((source.suffix, '.mkv'))}"
+        span = dice.choice(([], [], ["--start", "0.3"], ["--start", "0.2", "--end", "0.6"]))
+        done = vidref("restore", source, "-o", output, "--quiet", *span)
+        assert done.exit_code in (0, 2), f"{number}: {name}"
+        if done.exit_code == 2:
+            assert is_one_sentence(done.stderr), f"{number}: {name}: {done.stderr}"
+        assert source.read_bytes() == torn
+        assert leftovers(folder) == ([] if done.exit_code else [output.name])
+        output.unlink(missing_ok=True)
+
+
+def test_no_damage_ends_in_a_traceback(tmp_path: Path, folder: Path) -> None:
+    _survives(60, 11, tmp_path, folder)
+
+
+@pytest.mark.slow
+def test_no_damage_ends_in_a_traceback_however_long_one_tries(tmp_path: Path, folder: Path) -> None:
+    _survives(600, 12, tmp_path, folder)
+
+
 # ---------------------------------------------------------------- outputs that cannot be
 
 

@@ -766,6 +766,17 @@ def test_deinterlacing_happens_when_asked_and_says_so(tmp_path: Path, extras: Ga
     assert after.times == before.times
 
 
+@pytest.mark.parametrize("in_front", [True, False], ids=["index first", "index last"])
+def test_an_mp4_that_plays_while_loading_still_does(in_front: bool, tmp_path: Path) -> None:
+    options = {"movflags": "faststart"} if in_front else {}
+    source = write_clip(tmp_path / "in.mp4", container_options=options)
+    done = vidref("restore", source, "-o", tmp_path / "out.mp4")
+    assert done.exit_code == 0, done.stderr
+    for path in (source, tmp_path / "out.mp4"):
+        data = path.read_bytes()
+        assert (data.index(b"moov") < data.index(b"mdat")) == in_front
+
+
 # ---------------------------------------------------------------- pipes
 
 
