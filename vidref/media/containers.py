@@ -95,6 +95,23 @@ def is_clocked(demuxer: str) -> bool:
     return any(name in CLOCKED for name in demuxer.split(","))
 
 
+def has_index_in_front(path: Path | None) -> bool:
+    """Whether this is an MP4 or MOV that can begin to play while it is still being loaded."""
+    if path is None:
+        return False
+    with path.open("rb") as file:
+        while len(header := file.read(16)) == 16:
+            size, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            if kind in (b"moov", b"mdat"):
+                return kind == b"moov"
+            if size == 1:
+                size = int.from_bytes(header[8:16], "big")
+            if size < 8:
+                return False
+            file.seek(size - 16, 1)
+    return False
+
+
 def output_time_base(muxer: str, picture: Picture) -> Fraction:
     """The source's own clock; for containers without timestamps, one tick a frame."""
     if muxer not in CONSTANT_RATE_ONLY or picture.time_base >= COARSEST_CLOCK:
@@ -103,14 +120,19 @@ def output_time_base(muxer: str, picture: Picture) -> Fraction:
 
 
 def muxer_options(
-    muxer: str, path: Path | None, foreign_tags: bool, keep_clock: bool
+    muxer: str, path: Path | None, foreign_tags: bool, keep_clock: bool, index_in_front: bool
 ) -> dict[str, str]:
     """Options that make the muxer keep what it is given."""
     options: dict[str, str] = {}
+    flags = []
     if muxer in MOV_FAMILY:
         options["movie_timescale"] = "90000"  # an edit list in milliseconds would move the start
-    if muxer in MOV_FAMILY and foreign_tags:
-        options["movflags"] = "use_metadata_tags"
+        if foreign_tags:
+            flags.append("use_metadata_tags")
+        if index_in_front and path is not None:
+            flags.append("faststart")
+    if flags:
+        options["movflags"] = "+".join(flags)
     if muxer == "mpegts":
         if keep_clock:
             options |= {"mpegts_copyts": "1", "avoid_negative_ts": "disabled"}
@@ -140,18 +162,18 @@ def kept_picture_tags(tags: dict[str, str]) -> dict[str, str]:
 
 def can_hold(muxer: str, stream: av.stream.Stream) -> bool:
     """Ask the muxer itself: write a header with this stream alone into memory."""
-    trial = av.open(io.BytesIO(), "w", format=muxer, metadata_errors="surrogateescape")
     try:
-        if muxer in PICTURE_FIRST:
-            _add_broadcast_picture(trial, PICTURE_FIRST[muxer])
-        copy: Any = trial.add_stream_from_template(stream, opaque=True)
-        copy.disposition = stream.disposition
-        trial.start_encoding()
+        with av.open(io.BytesIO(), "w", format=muxer, metadata_errors="surrogateescape") as trial:
+            if muxer in PICTURE_FIRST:
+                _add_broadcast_picture(trial, PICTURE_FIRST[muxer])
+            copy: Any = trial.add_stream_from_template(stream, opaque=True)
+            copy.disposition = stream.disposition
+            trial.start_encoding()
+            if muxer in PICTURE_FIRST:  # these will not end a file in which no picture came
+                with suppress(av.error.FFmpegError, OSError):
+                    trial.close()
     except (av.error.FFmpegError, ValueError, OSError):
         return False
-    finally:
-        with suppress(av.error.FFmpegError, OSError):
-            trial.close()  # MXF will not end a file without a picture; only the header counts
     return stream.type != "attachment" or muxer == "matroska"
 
 

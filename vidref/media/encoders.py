@@ -150,6 +150,8 @@ def _options(
     if family.qscale is not None:
         options |= {"flags": "+qscale", "global_quality": str(family.qscale * QSCALE)}
         options |= {"qmin": "1"}
+    if picture.chroma_site and not picture.is_rgb:
+        options["chroma_sample_location"] = picture.chroma_site
     if container == "avi" and family.has_b_frames:
         options["bf"] = "0"  # AVI has no presentation times: reordered frames would come out late
     if picture.interlaced:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidref.media.chroma_site import chroma_site
 from vidref.media.colour import Colour
 from vidref.media.hdr import HdrMetadata, hdr_metadata
 from vidref.media.planes import is_rgb as layout_is_rgb
@@ -40,6 +41,7 @@ class Picture:
     height: int
     pix_fmt: str
     colour: Colour
+    chroma_site: str | None
     hdr: HdrMetadata
     sample_aspect: Fraction | None
     rotation: int
@@ -137,6 +139,7 @@ def _describe_picture(
         height=first.height,
         pix_fmt=first.format.name,
         colour=Colour.of_frame(first, fallback=context),
+        chroma_site=chroma_site(context.codec.canonical_name, context.extradata),
         hdr=hdr_metadata(first),
         sample_aspect=video.sample_aspect_ratio or None,
         rotation=first.rotation,

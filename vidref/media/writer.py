@@ -172,7 +172,13 @@ class Writer:
             )
             foreign = []
         keep_clock = self._shift == 0 and containers.is_clocked(self._clip.container)
-        options = containers.muxer_options(self._muxer, self.target, bool(foreign), keep_clock)
+        options = containers.muxer_options(
+            self._muxer,
+            self.target,
+            bool(foreign),
+            keep_clock,
+            containers.has_index_in_front(self._clip.path),
+        )
         destination: Any = self._file and containers.local_file(self._file.path)
         try:
             return av.open(
