@@ -6,37 +6,23 @@ the one-line summaries stand in this table rather than in modules that would hav
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
+from vidref.cli.lazy import lazy_group
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("vidref.cli.restore:restore", "Restore a clip, a photo or a folder of frames."),
+    "models": ("vidref.cli.models:models", "List, verify and fetch models."),
+    "train": ("vidref.cli.train:train", "Train the face pack or the restorer."),
+    "evaluate": ("vidref.cli.evaluate:evaluate", "Measure models and restored faces and clips."),
     "doctor": ("vidref.cli.doctor:doctor", "Show what this machine can run, and how fast."),
     "completion": ("vidref.cli.completion:completion", "Print the shell's completion script."),
 }
 
 
-class LazyGroup(click.Group):
-    """A click group whose commands are imported on first use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-
-
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=lazy_group(COMMANDS), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vidref", message="vidref %(version)s")
 def vidref() -> None:
     """Restore faces in video as the person really looked."""
