@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+# Beyond this a number of ticks is damage, and arithmetic with it would leave 64 bits.
+CREDIBLE_TICKS = 1 << 56
+
+
+def credible(ticks: int | None) -> int | None:
+    """The timestamp, or nothing where only a damaged file can have written it."""
+    return ticks if ticks is not None and abs(ticks) < CREDIBLE_TICKS else None
+
 
 class PresentationClock:
     """Gives every frame its time: strictly later than the frame before, and as a player guesses it.
@@ -22,8 +30,9 @@ class PresentationClock:
         self._faults = {"pts": 0, "dts": 0}
 
     def stamp(self, pts: int | None, dts: int | None) -> int:
+        pts, dts = credible(pts), credible(dts)
         if self._delay is None:
-            first = self.first_packet_dts
+            first = credible(self.first_packet_dts)
             has_only_dts = pts is None and dts is not None and first is not None
             self._delay = dts - first if has_only_dts else 0  # type: ignore[operator]
         dts = None if dts is None else dts - self._delay

@@ -22,7 +22,7 @@ import av.container
 import av.error
 
 from vidref.errors import InputError
-from vidref.media.clock import PresentationClock
+from vidref.media.clock import PresentationClock, credible
 from vidref.media.complaints import Complaints
 from vidref.media.deinterlace import deinterlaced
 from vidref.media.frames import Damage, Frame, Passing, Span
@@ -191,7 +191,7 @@ class Reader:
                 continue
             if item.is_corrupt:
                 self.damage.corrupt_frames += 1
-            yield Frame(item, index, pts, item.duration or usual, base)
+            yield Frame(item, index, pts, credible(item.duration) or usual, base)
             index += 1
 
     def _seek(self, ticks: int) -> None:
