@@ -41,11 +41,24 @@ def restorer(
     restores with. Several GPUs: accelerate launch -m vidref.cli.main train restorer ...
     """
     import torch
+
+    from vidref.training.restorer import train_restorer
+    from vidref.training.restorer_config import read_training_config
+
+    values = parse_changes(changes)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    outcome = train_restorer(
+        read_training_config(config, values), out, time_limit, report=click.echo
+    )
+    click.echo(f"{outcome.progress.step} steps; the averaged weights are in {out / 'bundle'}")
+
+
+def parse_changes(changes: tuple[str, ...]) -> dict[str, object]:
+    """The values of --set by dotted key, read as YAML."""
     import yaml
 
     from vidref.errors import SettingsError
-    from vidref.training.restorer import train_restorer
-    from vidref.training.restorer_config import read_training_config
 
     values: dict[str, object] = {}
     for change in changes:
@@ -53,9 +66,4 @@ def restorer(
         if not found:
             raise SettingsError(f"--set {change}: write it as KEY=VALUE, for example run.batch=32.")
         values[key] = yaml.safe_load(value)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    outcome = train_restorer(
-        read_training_config(config, values), out, time_limit, report=click.echo
-    )
-    click.echo(f"{outcome.progress.step} steps; the averaged weights are in {out / 'bundle'}")
+    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,7 +144,7 @@ def keep_pictures(out: Path, kind: str, name: str, pictures: Pictures) -> Path:
 
 
 def keep(
-    run: FaceRun, cases: list[FaceCase], versions: list[Version], text: str, every: list[Row]
+    run: FaceRun, cases: list[FaceCase], versions: list[Version], text: str, every: Sequence[Row]
 ) -> None:
     """Tables, pictures and one sheet for every kind of input."""
     assert run.out is not None

@@ -45,7 +45,7 @@ def session(path: Path) -> Any:
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)
+    return np.asarray(vector / np.linalg.norm(vector))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def grey(image: Picture) -> np.ndarray:
 def psnr(a: Picture, b: Picture) -> float:
     """Peak signal to noise, dB."""
     error = np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2)
-    return float(10 * np.log10(255**2 / max(1e-9, error)))
+    return float(10 * np.log10(255**2 / max(1e-9, float(error))))
 
 
 def ssim(a: Picture, b: Picture) -> float:
