@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+# No encoder decodes a frame earlier than this many frames before it is shown.
+MOST_REORDERED = 64
+
 
 class PacketTimes:
-    """Frame numbers back to timestamps, in the bounded window that an encoder reorders."""
+    """Frame numbers back to timestamps, in the bounded window that an encoder reorders.
+
+    The encoder's decoding order is believed only where it is possible: given one or two frames,
+    libx265 hands out numbers that it never set.
+    """
 
     def __init__(self) -> None:
         self.pushed = 0
@@ -16,6 +23,7 @@ class PacketTimes:
         self._window: deque[tuple[int, int]] = deque()
         self._start = 0
         self._usual = 1
+        self._last_decoded: int | None = None
 
     def push(self, pts: int, duration: int) -> None:
         if self.pushed == 0:
@@ -27,8 +35,7 @@ class PacketTimes:
     def of(self, number: int, decode_number: int | None) -> tuple[int, int, int]:
         """(pts, dts, duration) of the packet that shows frame `number`."""
         pts, duration = self._window[number - self._first]
-        if decode_number is None:
-            decode_number = number
+        decode_number = self._decoding_order(number, decode_number)
         if decode_number < 0:
             return pts, self._start + decode_number * self._usual, duration
         dts = self._window[decode_number - self._first][0]
@@ -36,6 +43,14 @@ class PacketTimes:
             self._window.popleft()
             self._first += 1
         return pts, dts, duration
+
+    def _decoding_order(self, number: int, said: int | None) -> int:
+        last = self._last_decoded
+        earliest = number - MOST_REORDERED if last is None else last + 1
+        if said is None or not earliest <= said <= number:
+            said = number if last is None else min(number, last + 1)
+        self._last_decoded = said
+        return said
 
 
 class PassingOrder:
