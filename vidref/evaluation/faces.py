@@ -129,9 +129,15 @@ class FaceRestorer:
         if path not in self.remembered:
             image = to_tensor(read_picture(path), self.restorer.config.size)[None]
             with torch.no_grad():
-                embedding = None if self.recogniser is None else self.recogniser(image)
+                embedding = self._embed(image)
             self.remembered[path] = Reference(image, embedding)
         return self.remembered[path]
+
+    def _embed(self, image: Tensor) -> Tensor | None:
+        identity = self.restorer.config.context.identity
+        if self.recogniser is None or identity is None:
+            return None
+        return self.recogniser.embed(image, mirrored=identity.normalised)
 
     def context(self, paths: Sequence[Path], degraded: np.ndarray | None = None) -> PersonContext:
         """The context of references; with the degraded face each weighs what it resembles."""
@@ -139,7 +145,8 @@ class FaceRestorer:
         if degraded is None or self.recogniser is None or not references:
             return self.restorer.remember(references)
         with torch.no_grad():
-            seen = self.recogniser(to_tensor(degraded, self.restorer.config.size)[None])
+            seen = self._embed(to_tensor(degraded, self.restorer.config.size)[None])
+        assert seen is not None
         weights = []
         for reference in references:
             assert reference.embedding is not None

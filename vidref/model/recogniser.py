@@ -92,6 +92,18 @@ class Recogniser(nn.Module):
         """Embeddings (B, dimension), not normalised."""
         return torch.as_tensor(self.graph(self.cut(face)))
 
+    def embed(self, face: Tensor, mirrored: bool) -> Tensor:
+        """A reference's embedding for the identity token.
+
+        `mirrored`: as face packs embed, the mean of the face and its mirror image, each of length
+        one. Otherwise the raw vector, as the method's authors store it.
+        """
+        if not mirrored:
+            return self.forward(face)
+        window = self.cut(face)
+        both = [functional.normalize(self.graph(w), dim=1) for w in (window, window.flip(3))]
+        return functional.normalize(both[0] + both[1], dim=1)
+
     def features(self, face: Tensor, count: int = 4) -> list[Tensor]:
         """`count` feature maps from early to late, and none that has lost its picture."""
         names = self.graph.activations

@@ -103,7 +103,9 @@ class BatchMaker:
         )
         embeddings = None
         if self.recogniser is not None:
-            flat = self.recogniser(references.flatten(0, 1))
+            identity = config.restorer.context.identity
+            mirrored = identity is None or identity.normalised
+            flat = self.recogniser.embed(references.flatten(0, 1), mirrored)
             embeddings = flat.view(count, shown, -1)
         detail = self.photos.detail[choice.targets] * 512 / size
         return Batch(

@@ -1,0 +1,131 @@
+"""The video protocol: the truth is perfect, flicker costs stability, and lengths must agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from vidref.cli.evaluate_clip import clip
+from vidref.errors import InputError
+from vidref.evaluation.clips import View, measure_clip, paired, warp_errors
+from vidref.evaluation.judges import Judges
+from vidref.faces.pack import DetectedFace
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+CLEAN = SHARED / "clips" / "clean" / "talk-b.mp4"
+needs_data = pytest.mark.skipif(not CLEAN.exists(), reason="the clips are not here")
+
+
+def write_clip(path: Path, frames: list[np.ndarray]) -> Path:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "bgr0"
+        for frame in frames:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+def real_frames(count: int) -> list[np.ndarray]:
+    frames = []
+    with av.open(str(CLEAN)) as source:
+        for frame in source.decode(video=0):
+            frames.append(frame.to_ndarray(format="rgb24"))
+            if len(frames) == count:
+                break
+    return frames
+
+
+def test_clips_of_other_lengths_or_sizes_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(3)]
+    truth = write_clip(tmp_path / "truth.mkv", frames)
+    assert len(list(paired(truth, truth))) == 3
+    short = write_clip(tmp_path / "short.mkv", frames[:2])
+    with pytest.raises(InputError, match="ends after 2 frames"):
+        list(paired(short, truth))
+    with pytest.raises(InputError, match="more frames"):
+        list(paired(truth, short))
+    small = write_clip(tmp_path / "small.mkv", [f[:32] for f in frames])
+    with pytest.raises(InputError, match="differ in size"):
+        list(paired(small, truth))
+    (tmp_path / "no.mkv").write_bytes(b"not a clip")
+    with pytest.raises(InputError, match="not a readable clip"):
+        list(paired(tmp_path / "no.mkv", truth))
+
+
+def test_what_moves_with_the_truth_is_steady_and_what_flickers_is_not() -> None:
+    rng = np.random.default_rng(1)
+    base = cv2.GaussianBlur(rng.uniform(0, 255, (540, 540, 3)).astype(np.float32), (0, 0), 5)
+    base = np.clip((base - 127) * 6 + 127, 0, 255)
+    first, second = base[:512, :512].astype(np.uint8), base[3:515, 2:514].astype(np.uint8)
+
+    def view(shown: np.ndarray, true: np.ndarray) -> View:
+        return View(shown, true, np.zeros(2), 100.0, None)
+
+    darker = [(x * 0.8).astype(np.uint8) for x in (first, second)]
+    steady, floor = warp_errors(view(darker[0], first), view(darker[1], second))
+    unsteady, _ = warp_errors(view(darker[0], first), view(second, second))
+    still, _ = warp_errors(view(first, first), view(first, second))
+    assert floor < 3 and steady < 3
+    assert unsteady > 3 * steady
+    assert still > 2 * steady
+
+
+class TeacherPack:
+    """A pack's `detect` by the teacher network, so that this test does not judge our detector."""
+
+    def __init__(self) -> None:
+        path = str(SHARED / "teachers" / "detector-teacher.onnx")
+        self.network = cv2.FaceDetectorYN.create(path, "", (320, 320), 0.6)
+
+    def detect(self, frame: np.ndarray) -> list[DetectedFace]:
+        self.network.setInputSize((frame.shape[1], frame.shape[0]))
+        _, rows = self.network.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        return [
+            DetectedFace(
+                np.concatenate([row[:2], row[:2] + row[2:4]]), row[4:14].reshape(5, 2), row[14]
+            )
+            for row in (() if rows is None else rows)
+        ]
+
+
+@needs_data
+def test_the_truth_itself_is_perfect_and_a_worse_clip_measures_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = real_frames(6)
+    truth = write_clip(tmp_path / "truth.mkv", frames)
+    rng = np.random.default_rng(2)
+    bad = []
+    for frame in frames:
+        height, width = frame.shape[:2]
+        small = cv2.resize(frame, (width // 10, height // 10), interpolation=cv2.INTER_AREA)
+        noisy = np.clip(small + rng.normal(0, 8, small.shape), 0, 255).astype(np.uint8)
+        bad.append(cv2.resize(noisy, (width, height)))
+    worse = write_clip(tmp_path / "worse.mkv", bad)
+    pack: Any = TeacherPack()
+    judges = Judges.find(SHARED / "teachers")
+    perfect, _ = measure_clip(truth, truth, pack, judges)
+    measured, series = measure_clip(worse, truth, pack, judges)
+    assert perfect["identity"] == pytest.approx(1) and perfect["landmarks"] == 0
+    assert perfect["identity_deviation"] < 1e-4
+    assert perfect["warp_error"] == pytest.approx(perfect["warp_error_truth"])
+    for name in ("identity", "psnr", "ssim", "face_psnr"):
+        assert measured[name] < perfect[name]
+    for name in ("landmarks", "identity_deviation", "identity_step", "warp_error"):
+        assert measured[name] > perfect[name], name
+    assert len(series.values["identity"]) == 6 and len(series.values["identity_step"]) == 5
+    monkeypatch.setattr("vidref.faces.pack.load_pack", lambda source: pack)
+    arguments = [str(worse), "--truth", str(truth), "--out", str(tmp_path / "out")]
+    arguments += ["--judges", str(SHARED / "teachers")]
+    result = CliRunner().invoke(clip, arguments, catch_exceptions=False)
+    assert f"{measured['identity']:.3f}" in result.output
+    assert (tmp_path / "out" / "worse.csv").exists()
