@@ -195,7 +195,9 @@ def _single_images(data: Path, names: list[str]) -> Iterator[tuple[str, Image]]:
     archives: dict[str, zipfile.ZipFile] = {}
     for name in names:
         shard, file = name.split("/", 1)
-        archive = archives.setdefault(shard, zipfile.ZipFile(data / shard))
+        if shard not in archives:
+            archives[shard] = zipfile.ZipFile(data / shard)
+        archive = archives[shard]
         size = 128 if shard == "identity.zip" else 256
         image = cv2.resize(
             _decode(archive.read(file), name), (size, size), interpolation=cv2.INTER_AREA
