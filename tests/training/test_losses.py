@@ -19,6 +19,7 @@ from vidref.training.losses import (
     random_window,
     recogniser_features,
     reconstruction,
+    trust,
 )
 from vidref.training.perceptual import PerceptualEncoder
 
@@ -138,6 +139,12 @@ def test_the_perceptual_encoder_is_the_chain_its_keys_describe() -> None:
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
     loss = encoder_features(encoder, image.flip(3).requires_grad_(), image, torch.ones(1))
     assert float(loss.detach()) > 0
+
+
+def test_an_estimate_is_trusted_by_the_root_of_its_signal() -> None:
+    bars, no_crop = torch.tensor([1.0, 0.25, 0.01, 0.49]), torch.tensor([False, False, False, True])
+    assert trust(bars, 0.0, no_crop).tolist() == pytest.approx([1.0, 0.5, 0.1, 0.0])
+    assert trust(bars, 0.3, no_crop).tolist() == pytest.approx([1.0, 0.5, 0.3, 0.0])
 
 
 def test_a_window_is_somewhere_else_each_time_and_always_inside() -> None:

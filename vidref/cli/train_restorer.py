@@ -38,7 +38,7 @@ def restorer(
     """Train the restorer.
 
     OUT receives log.csv, state.safetensors, sheets/ and bundle/, which `--model OUT/bundle`
-    restores with. Several GPUs: accelerate launch -m vidref.cli.main train restorer ...
+    restores with. Several GPUs: accelerate launch -m vidref.cli.train_restorer ...
     """
     import torch
 
@@ -67,3 +67,7 @@ def parse_changes(changes: tuple[str, ...]) -> dict[str, object]:
             raise SettingsError(f"--set {change}: write it as KEY=VALUE, for example run.batch=32.")
         values[key] = yaml.safe_load(value)
     return values
+
+
+if __name__ == "__main__":
+    restorer()

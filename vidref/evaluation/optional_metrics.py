@@ -1,4 +1,4 @@
-"""Metrics of pyiqa whose weights are on this machine already; nothing is downloaded."""
+"""Metrics of pyiqa. Whoever asks for them lets pyiqa fetch the weights that it lacks."""
 
 from __future__ import annotations
 

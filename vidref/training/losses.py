@@ -63,6 +63,15 @@ def random_window(size: int, draws: torch.Generator) -> tuple[slice | EllipsisTy
     return ..., slice(top, top + side), slice(left, left + side)
 
 
+def trust(bars: Tensor, floor: float, no_crop: Tensor) -> Tensor:
+    """How much the estimate of each picture is judged as a face (B,).
+
+    sqrt(alpha-bar), as ReF-LDM scales its identity loss: what is made from almost pure noise says
+    little. Not below `floor`, and nothing where there was no degraded crop to make a face of.
+    """
+    return torch.where(no_crop, torch.zeros_like(bars), bars.sqrt().clamp(min=floor))
+
+
 def recogniser_features(recogniser: Recogniser, estimate: Tensor, target: Tensor) -> Tensor:
     """Distance per picture of the recogniser's feature maps, each in units of its own spread."""
     with torch.no_grad():

@@ -93,6 +93,7 @@ class RestorerTraining:
         torch.manual_seed(run.seed)
         # the encoder and the judge of the loss must not be rounded to tf32's ten bits by default
         torch.set_float32_matmul_precision("high" if run.precision == "bf16" else "highest")
+        torch.backends.cudnn.benchmark = device.type == "cuda"
         self.recogniser = self._recogniser(config, device)
         self.restorer_config = self._with_recogniser(config.restorer)
         self.network = self._network()
@@ -316,9 +317,7 @@ class RestorerTraining:
         total = wanted.reconstruction * terms["reconstruction"]
         # mirrored pixels are the target's own wherever a network looks at the whole picture
         whole = batch.target + (estimate - batch.target) * batch.real
-        # an estimate made from almost pure noise says little: sqrt(alpha-bar), as ReF-LDM scales it
-        trust = bars.sqrt().clamp(min=wanted.trust_floor)
-        trust = torch.where(no_crop, torch.zeros_like(trust), trust)
+        trust = losses.trust(bars, wanted.trust_floor, no_crop)
         for name, value in self._whole_face(whole, batch, draws).items():
             terms[name] = (trust * value).mean()
             total = total + getattr(wanted, name) * terms[name]
