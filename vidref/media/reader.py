@@ -39,48 +39,6 @@ if TYPE_CHECKING:
 SEEK_MARGIN_S = Fraction(2)
 
 
-class _Clock:
-    """Gives every frame its time: strictly later than the frame before, and as a player guesses it.
-
-    A frame has a presentation time where the container stores one, and the decoding time of the
-    packet that let it out. Whichever of the two has run backwards less often is believed. Where
-    nothing stores presentation times (AVI), the decoder's delay is taken off: the first picture
-    belongs to the first packet.
-    """
-
-    def __init__(self, usual: int) -> None:
-        self.mended = 0
-        self.first_packet_dts: int | None = None
-        self._delay: int | None = None
-        self._usual = usual
-        self._last: int | None = None
-        self._last_of = {"pts": -(1 << 62), "dts": -(1 << 62)}
-        self._faults = {"pts": 0, "dts": 0}
-
-    def stamp(self, pts: int | None, dts: int | None) -> int:
-        if self._delay is None:
-            first = self.first_packet_dts
-            has_only_dts = pts is None and dts is not None and first is not None
-            self._delay = dts - first if has_only_dts else 0  # type: ignore[operator]
-        dts = None if dts is None else dts - self._delay
-        for name, value, other in (("dts", dts, pts), ("pts", pts, dts)):
-            if value is not None:
-                self._faults[name] += value <= self._last_of[name]
-                self._last_of[name] = value
-            elif other is not None:
-                self._last_of[name] = other
-        believes_pts = dts is None or self._faults["pts"] <= self._faults["dts"]
-        wanted = pts if pts is not None and believes_pts else dts
-        if wanted is None or (self._last is not None and wanted <= self._last):
-            self.mended += 1
-            if self._last is None:
-                wanted = 0
-            else:
-                wanted = self._last + (self._usual if wanted is None else 1)
-        self._last = wanted
-        return wanted
-
-
 class Reader:
     """Opens a clip, decodes its picture, and hands on everything else as it lies in the file."""
 
