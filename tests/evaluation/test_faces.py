@@ -19,6 +19,7 @@ from vidref.errors import InputError
 from vidref.evaluation.face_cases import read_cases, read_picture
 from vidref.evaluation.faces import Measure, centre_112, published_ids, stranger_of, whole_112
 from vidref.evaluation.judges import Judges
+from vidref.evaluation.metrics import skin_angle, skin_group
 from vidref.evaluation.tables import markdown, means
 from vidref.model.bundle import save_bundle
 from vidref.model.recogniser import Recogniser
@@ -135,6 +136,17 @@ def test_a_stranger_is_never_the_person(tmp_path: Path) -> None:
     stranger = stranger_of(cases)
     for case in cases:
         assert not set(stranger(case)) & set(case.references)
+
+
+@pytest.mark.parametrize(
+    ("colour", "group"),
+    [((250, 225, 205), "light"), ((198, 150, 120), "middle"), ((80, 50, 35), "dark")],
+)
+def test_skin_is_grouped_by_its_angle(colour: tuple[int, int, int], group: str) -> None:
+    face = np.full((512, 512, 3), colour, np.uint8)
+    face[:200] = 255
+    assert skin_group(skin_angle(face)) == group
+    assert skin_group(skin_angle(cv2.resize(face, (256, 256)))) == group
 
 
 def test_tables_leave_empty_what_was_not_measured() -> None:

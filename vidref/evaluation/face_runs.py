@@ -14,6 +14,7 @@ from vidref.evaluation.face_cases import FaceCase, read_cases, read_picture, wri
 from vidref.evaluation.faces import (
     FaceRestorer,
     Measure,
+    by_skin,
     measure_cases,
     restore_cases,
     stranger_of,
@@ -70,7 +71,9 @@ def run_faces(run: FaceRun, report: Callable[[str], None]) -> str:
     versions = (
         given_versions(run, cases, kinds) if run.results else make_versions(run, cases, kinds)
     )
-    summary, every = [], []
+    summary: list[Row] = []
+    groups: list[Row] = []
+    every: list[Row] = []
     for kind, name, pictures in versions:
         report(f"measuring {kind}: {name}")
         table = measure_cases(measure, cases, pictures)
@@ -78,8 +81,9 @@ def run_faces(run: FaceRun, report: Callable[[str], None]) -> str:
         if run.iqa and run.out is not None:
             row["fid"] = fid(keep_pictures(run.out, kind, name, pictures), run.device)
         summary.append(row)
+        groups += [{"input": kind, "version": name, **line} for line in by_skin(table)]
         every += [{"input": kind, "version": name, **line} for line in table]
-    text = markdown(summary)
+    text = f"{markdown(summary)}\nBy the truth's skin:\n\n{markdown(groups)}"
     if run.out is not None:
         keep(run, cases, versions, text, every)
     return f"{len(cases)} people\n\n{text}"

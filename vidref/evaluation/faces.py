@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from vidref.errors import InputError
 from vidref.evaluation import metrics
 from vidref.evaluation.face_cases import FaceCase, read_picture
 from vidref.evaluation.judges import Judges, landmark_error
+from vidref.evaluation.tables import Row, means
 from vidref.model.context import Reference
 from vidref.model.recogniser import Recogniser
 from vidref.model.restorer import Face, PersonContext, Restorer, Sampling
@@ -191,8 +193,24 @@ def measure_cases(
     for case in cases:
         reference = read_picture(case.references[0]) if case.references else None
         found = measure.row(pictures[case.person], read_picture(case.truth), reference)
-        table.append({"person": case.person, **found})
+        table.append({"person": case.person, "skin": skin_of(case.truth), **found})
     return table
+
+
+@lru_cache(maxsize=4096)
+def skin_of(truth: Path) -> str:
+    """The group of the true face's cheeks."""
+    return metrics.skin_group(metrics.skin_angle(read_picture(truth)))
+
+
+def by_skin(table: Sequence[Row]) -> list[Row]:
+    """The means of every group that is there, with its size."""
+    found: list[Row] = []
+    for group in ("dark", "middle", "light"):
+        rows = [row for row in table if row["skin"] == group]
+        if rows:
+            found.append({"skin": group, "n": len(rows), **means(rows)})
+    return found
 
 
 def stranger_of(cases: Sequence[FaceCase]) -> Callable[[FaceCase], Sequence[Path]]:
