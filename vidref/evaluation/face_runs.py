@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidref import weights
 from vidref.errors import InputError
 from vidref.evaluation.face_cases import FaceCase, read_cases, read_picture, write_picture
 from vidref.evaluation.faces import (
@@ -26,9 +27,7 @@ from vidref.evaluation.tables import Row, markdown, means, write_csv
 from vidref.model.recogniser import Recogniser
 from vidref.model.restorer import Combine, Restorer, Sampling
 
-BUNDLED_RECOGNISER = (
-    Path(__file__).resolve().parent.parent / "weights" / "face-pack" / "recogniser.onnx"
-)
+BUNDLED_RECOGNISER = weights.FACE_PACK / "recogniser.onnx"
 Pictures = dict[str, np.ndarray]
 
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vidref import weights
 from vidref.errors import MissingDependencyError, ModelError
 from vidref.model.codec import Codec, build_codec
 from vidref.model.config import RestorerConfig, parse_config
@@ -25,7 +26,7 @@ from vidref.model.context import CompositeContext
 from vidref.model.denoiser import Denoiser
 
 WEIGHTS, HASH, CARD = "restorer.safetensors", "restorer.sha256", "CARD.md"
-BUNDLED = Path(__file__).resolve().parent.parent / "weights" / "restorer"
+BUNDLED = weights.BUNDLED / "restorer"
 
 
 class RestorerNetwork(nn.Module):
@@ -51,13 +52,13 @@ def is_own(key: str) -> bool:
 def save_bundle(
     folder: Path,
     config: RestorerConfig,
-    weights: dict[str, Tensor],
+    values: dict[str, Tensor],
     card: str,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write a bundle; every file appears under its name only when it is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in weights.items()}
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in values.items()}
     part = folder / (WEIGHTS + ".part")
     save_file(tensors, part, metadata={"restorer": config.model_dump_json()})
     digest = hashlib.sha256(part.read_bytes()).hexdigest()
@@ -73,11 +74,11 @@ def load_network(where: str) -> RestorerNetwork:
     """The network of a bundle: "bundled", a folder, or a hub id that the user named."""
     folder = find_bundle(where)
     path = folder / WEIGHTS
-    check_hash(path, folder / HASH)
+    check_hash(folder)
     try:
         with safe_open(path, "pt") as file:
             header = (file.metadata() or {}).get("restorer")
-            weights = {key: file.get_tensor(key).float() for key in list(file.keys())}
+            tensors = {key: file.get_tensor(key).float() for key in list(file.keys())}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error}).") from error
     if header is None:
@@ -89,21 +90,21 @@ def load_network(where: str) -> RestorerNetwork:
     except json.JSONDecodeError as error:
         raise ModelError(f"{path}: its header is damaged: fetch the bundle again.") from error
     network = RestorerNetwork(config)
-    fill(network, weights, str(path))
+    fill(network, tensors, str(path))
     return network.eval()
 
 
-def fill(network: RestorerNetwork, weights: dict[str, Tensor], where: str) -> None:
+def fill(network: RestorerNetwork, values: dict[str, Tensor], where: str) -> None:
     """Put a bundle's weights into a network; anything missing, foreign or misshapen is refused."""
     own = network.own_weights()
-    wrong = sorted(set(own) ^ set(weights))
-    wrong += [key for key in own if key in weights and own[key].shape != weights[key].shape]
+    wrong = sorted(set(own) ^ set(values))
+    wrong += [key for key in own if key in values and own[key].shape != values[key].shape]
     if wrong:
         raise ModelError(
             f"{where}: {len(wrong)} weights do not fit the configuration in its header, first "
             f"{wrong[0]}: the file is damaged or of another version."
         )
-    network.load_state_dict(weights, strict=False)
+    network.load_state_dict(values, strict=False)
 
 
 def find_bundle(where: str) -> Path:
@@ -135,13 +136,8 @@ def find_bundle(where: str) -> Path:
         ) from error
 
 
-def check_hash(path: Path, stated: Path) -> None:
-    """Refuse weights that are not what was published."""
-    if not path.exists() or not stated.exists():
-        raise ModelError(f"{path.parent}: needs both {WEIGHTS} and {HASH}: fetch the bundle again.")
-    wanted = stated.read_text(encoding="utf-8").split()[:1]
-    if [hashlib.sha256(path.read_bytes()).hexdigest()] != wanted:
-        raise ModelError(
-            f"{path}: its hash is not the one in {HASH}: the file is damaged or was changed; "
-            "fetch it again."
-        )
+def check_hash(folder: Path) -> None:
+    """Refuse weights that are not what was published, or that nobody vouches for."""
+    if folder / WEIGHTS not in weights.recorded_hashes(folder):
+        raise ModelError(f"{folder}: needs both {WEIGHTS} and {HASH}: fetch the bundle again.")
+    weights.verify(folder)

@@ -164,8 +164,10 @@ def parse_config(value: Any, where: str) -> RestorerConfig:
     try:
         return RestorerConfig.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise SettingsError(
-            f"{where}: not a restorer configuration: {place}: {first['msg']}."
-        ) from error
+        raise SettingsError(f"{where}: not a restorer configuration: {problem(error)}.") from error
+
+
+def problem(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"

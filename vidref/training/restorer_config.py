@@ -8,13 +8,12 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vidref import weights
 from vidref.errors import SettingsError
-from vidref.model.config import RestorerConfig, read_config
+from vidref.model.config import RestorerConfig, problem, read_config
 from vidref.model.recogniser import Crop
 
-BUNDLED_RECOGNISER = (
-    Path(__file__).resolve().parent.parent / "weights" / "face-pack" / "recogniser.onnx"
-)
+BUNDLED_RECOGNISER = weights.FACE_PACK / "recogniser.onnx"
 
 
 class Part(BaseModel):
@@ -138,8 +137,4 @@ def read_training_config(path: Path, changes: dict[str, object] | None = None) -
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place_name = ".".join(map(str, first["loc"])) or "the whole"
-        raise SettingsError(
-            f"{path}: not a training configuration: {place_name}: {first['msg']}."
-        ) from error
+        raise SettingsError(f"{path}: not a training configuration: {problem(error)}.") from error
