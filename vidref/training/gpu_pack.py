@@ -1,9 +1,9 @@
 """Everything a training needs, laid out in loads that fit one call to a lent GPU machine.
 
-    python -m vidref.training.gpu_pack pack ../shared/data .gpu --recogniser FILE [--limit-mib 30]
+    python -m vidref.training.gpu_pack pack ../shared/data .gpu [--limit-mib 30]
 
-`.gpu/photos-NN/` hold the training photographs, `.gpu/extras/` the recogniser and the perceptual
-encoder. docs/training.md says in which order they travel. And back:
+`.gpu/photos-NN/` hold the training photographs, `.gpu/extras/` the perceptual encoder; the bundled
+recogniser travels with the tree. docs/training.md says in which order they go. And back:
 
     python -m vidref.training.gpu_pack cut FILE FOLDER       (pieces of 15 MiB)
     python -m vidref.training.gpu_pack join FOLDER NAME OUT
@@ -30,9 +30,8 @@ def main() -> None:
 @main.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--recogniser", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--limit-mib", type=int, default=30, show_default=True)
-def pack(data: Path, out: Path, recogniser: Path, limit_mib: int) -> None:
+def pack(data: Path, out: Path, limit_mib: int) -> None:
     """Write the loads under OUT."""
     for shard in pack_photos(data, out / "photos", limit_mib * MIB):
         folder = out / shard.stem
@@ -42,7 +41,6 @@ def pack(data: Path, out: Path, recogniser: Path, limit_mib: int) -> None:
     (out / "photos").rmdir()
     extras = out / "extras"
     extras.mkdir(exist_ok=True)
-    shutil.copy(recogniser, extras / "recogniser.onnx")
     encoder = data / "teachers" / "perceptual-encoder.safetensors"
     if encoder.exists():
         shutil.copy(encoder, extras)
