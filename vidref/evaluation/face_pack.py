@@ -60,12 +60,17 @@ def measure_pack(
     parts: set[str],
     fold: Path | None,
     say: Callable[[str], None],
+    every: int = 1,
+    threads: int = 0,
 ) -> Figures:
-    """`parts` of: detector, clips, recogniser, speed. `fold` lists scenes to use instead of dev."""
+    """`parts` of: detector, clips, recogniser, speed. `fold` lists scenes to use instead of dev.
+
+    Of the clips' frames, every `every`-th is measured.
+    """
     if not (data / "scenes.json").is_file():
         raise InputError(f"No scenes.json in {data}: point --data at the folder that holds it.")
     out.mkdir(parents=True, exist_ok=True)
-    pack = load_pack(source)
+    pack = load_pack(source, threads)
     figures = Figures()
     teacher = TeacherDetector(data / "teachers" / "detector-teacher.onnx", LEAST_MEASURED)
     judge = JudgeRecogniser(data / "teachers" / "identity-judge.onnx")
@@ -76,7 +81,7 @@ def measure_pack(
             raise InputError(f"{fold} names no scene of {data / 'scenes.json'}.")
         _detector(figures, pack, teacher, scenes, out, say)
     if "clips" in parts:
-        _clips(figures, pack, data, out, say)
+        _clips(figures, pack, data, out, say, every)
     if "recogniser" in parts:
         _recogniser(figures, pack, judge, recognition.read_photographs(data), say)
     if "speed" in parts:
@@ -133,13 +138,19 @@ def _add_tally(
 
 
 def _clips(
-    figures: Figures, pack: FacePack, data: Path, out: Path, say: Callable[[str], None]
+    figures: Figures,
+    pack: FacePack,
+    data: Path,
+    out: Path,
+    say: Callable[[str], None],
+    every: int,
 ) -> None:
+    figures.add("clips: measured frames", "pack", f"1 in {every}")
     teacher = TeacherDetector(data / "teachers" / "detector-teacher.onnx", 0.6)
     results = []
     found = true = 0.0
     for clip in sorted((data / "clips").glob("*/*.mp4")):
-        result = clips.measure_clip(pack, teacher, clip, crop=True, least=pack.least_score)
+        result = clips.measure_clip(pack, teacher, clip, every, pack.least_score)
         recall, precision = result.tally.at_score(pack.least_score)
         figures.add(
             f"{clip.name}: recall, precision, faces",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -74,14 +75,14 @@ class ClipResult:
 
 
 def measure_clip(
-    pack: FacePack, teacher: Detects, clip: Path, crop: bool, least: float
+    pack: FacePack, teacher: Detects, clip: Path, every: int, least: float
 ) -> ClipResult:
-    """Recall against the teacher in every frame; with `crop`, faces are gathered for embedding."""
+    """Recall against the teacher in every `every`-th frame; gathers faces for embedding."""
     from vidref.faces.pack import aligned
 
     tally, chains = Tally(), list[Chain]()
     worst: list[tuple[Image, NDArray[np.float32]]] = []
-    for index, image in enumerate(frames_of(clip)):
+    for index, image in enumerate(islice(frames_of(clip), 0, None, every)):
         found = pack.detect(image)
         missed = len(tally.missed)
         truth = Truth.of(teacher.detect(image))
@@ -90,7 +91,7 @@ def measure_clip(
             worst.append((image, tally.missed[-1][1]))
         for face, chain in zip(found, extend(chains, index, found), strict=True):
             large = (face.box_xyxy[2:] - face.box_xyxy[:2]).min() >= 24
-            if crop and large and (index - chain.first) % EMBEDDED_EVERY == 0:
+            if large and (index - chain.first) % max(1, EMBEDDED_EVERY // every) == 0:
                 chain.crops.append(aligned(image, face.landmarks_xy))
     return ClipResult(clip.name, tally, chains, worst)
 

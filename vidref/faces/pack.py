@@ -20,14 +20,27 @@ from vidref.errors import MissingDependencyError, ModelError
 BUNDLED = "bundled"
 LOCAL_PACKS = Path("~/.insightface/models")
 FACE_PX = 112
+FILLING_PX = 256
+"""Frames are looked at in this size too: faces that fill a frame are beyond a detector's largest
+anchors at 640 px. Measured on collins-1: nothing found at 640 px alone, every face with both."""
+TEMPLATE_112 = np.array(
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ]
+)
+"""Where the eyes, the nose and the mouth's corners belong in the ArcFace square."""
 NON_COMMERCIAL = (
     "insightface's model packs may be used for non-commercial research only, unless insightface "
     "licensed them to you: see https://github.com/deepinsight/insightface#license."
 )
 
-BUNDLED_LEAST_SCORE = 0.5
+BUNDLED_LEAST_SCORE = 0.6
 OTHER_LEAST_SCORE = 0.5
-BUNDLED_SAME_PERSON = 0.4
+BUNDLED_SAME_PERSON = 0.51
 OTHER_SAME_PERSON = 0.35
 
 
@@ -96,7 +109,7 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
     """The pack that `--faces` names: `bundled`, an insightface pack's name, or a folder.
 
     `threads` 0 leaves the number to onnxruntime. `detect_px` divides by 32: frames are fitted
-    into a square of that size for detection.
+    into a square of that size for detection, and into a smaller one for faces that fill them.
     """
     folder = find_pack(source)
     weights.verify(folder)
@@ -107,7 +120,7 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
             f"{folder} holds no recogniser (a 112 px ArcFace-format ONNX file): "
             "choose another pack with --faces."
         )
-    models.prepare(ctx_id=0, det_size=(detect_px, detect_px))
+    models.prepare(ctx_id=0, det_size=[(detect_px, detect_px), (FILLING_PX, FILLING_PX)])
     return FacePack(
         BUNDLED if bundled else source,
         folder,
@@ -184,9 +197,8 @@ def _analysis(folder: Path, threads: int) -> Any:
 def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The 112 px ArcFace square of a face; large faces are reduced first so nothing aliases."""
     import cv2
-    from insightface.utils.face_align import estimate_norm
 
-    matrix = np.asarray(estimate_norm(landmarks_xy, FACE_PX), np.float64)
+    matrix = _similarity(landmarks_xy.astype(np.float64))
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     source: Any = frame
     if scale < 0.5:
@@ -202,6 +214,17 @@ def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDAr
         matrix[:, :2] *= across
     crop = cv2.warpAffine(source, matrix, (FACE_PX, FACE_PX), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
+
+
+def _similarity(landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The turn, scale and shift (2, 3) that bring five points nearest to the ArcFace template."""
+    centre, template_centre = landmarks_xy.mean(0), TEMPLATE_112.mean(0)
+    points, template = landmarks_xy - centre, TEMPLATE_112 - template_centre
+    spread = max(float((points**2).sum()), 1e-9)
+    along = float((points * template).sum()) / spread
+    across = float((points[:, 0] * template[:, 1] - points[:, 1] * template[:, 0]).sum()) / spread
+    turn = np.array([[along, -across], [across, along]])
+    return np.hstack([turn, (template_centre - turn @ centre)[:, None]])
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
