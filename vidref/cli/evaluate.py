@@ -10,6 +10,7 @@ COMMANDS = {
     "face-pack": ("vidref.cli.evaluate_face_pack:face_pack", "Measure a face pack."),
     "faces": ("vidref.cli.evaluate_faces:faces", "Measure restored faces."),
     "clip": ("vidref.cli.evaluate_clip:clip", "Measure a restored clip."),
+    "ablate": ("vidref.cli.evaluate_ablate:ablate", "Compare every variant of the method."),
 }
 
 
