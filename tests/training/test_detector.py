@@ -139,7 +139,9 @@ def test_the_exported_file_gives_what_insightface_expects_of_scrfd(tmp_path):
     ]
     # Row by row, the anchors of a cell next to each other, scores after the sigmoid.
     scores = network(frame)[0][0].sigmoid()
-    assert outputs[0][2 * (3 * 20 + 5) + 1, 0] == pytest.approx(float(scores[0, 1, 3, 5].detach()), abs=1e-2)
+    assert outputs[0][2 * (3 * 20 + 5) + 1, 0] == pytest.approx(
+        float(scores[0, 1, 3, 5].detach()), abs=1e-2
+    )
 
 
 def test_folds_split_the_scenes_and_do_not_overlap():
