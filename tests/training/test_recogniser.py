@@ -135,6 +135,7 @@ def test_a_training_of_seconds_writes_its_state_and_goes_on_from_it(tmp_path):
     train_recogniser(recipe, DATA, out, resume=False)
     train_recogniser(replace(recipe, steps=4), DATA, out, resume=True)
     lines = [line for line in (out / "log.jsonl").read_text().splitlines() if "held_out" in line]
-    assert '"step": 2' in lines[0] and '"step": 4' in lines[-1]
+    assert '"step": 2' in lines[0] and "whitened" in lines[1]
+    assert '"step": 4' in lines[2] and "whitened" in lines[3]
     assert (out / "samples.png").is_file()
     assert isinstance(read_network(out / "best.safetensors"), RecogniserNetwork)

@@ -190,6 +190,7 @@ def _write_sheet(sampler: PairSampler, folder: RunFolder) -> None:
     """The first batch as a picture, so that a person can see what is being learned from."""
     faces, _ = sampler.batch(0, None)
     half = len(faces) // 2
-    pairs = [np.hstack([faces[i], faces[i + half]]) for i in range(half - half % 6)]
-    rows = [np.hstack(pairs[i : i + 6]) for i in range(0, len(pairs), 6)]
+    across = min(6, half)
+    pairs = [np.hstack([faces[i], faces[i + half]]) for i in range(half - half % across)]
+    rows = [np.hstack(pairs[i : i + across]) for i in range(0, len(pairs), across)]
     cv2.imwrite(str(folder.path / "samples.png"), np.vstack(rows)[..., ::-1])

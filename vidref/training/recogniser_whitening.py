@@ -26,6 +26,9 @@ def whiten(
     network: RecogniserNetwork, people: People, held_out: HeldOut, seed: int, device: torch.device
 ) -> float:
     """Sets the network's whitening to the best of the ridges; returns the one chosen (0: none)."""
+    # A finished run that goes on has been whitened before.
+    torch.nn.init.eye_(network.whitening.weight)
+    torch.nn.init.zeros_(network.whitening.bias)
     vectors, owners = _embeddings(network, people, seed, device)
     centre = vectors.mean(0)
     covariance = _within(vectors, owners)
