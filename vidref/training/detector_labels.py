@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -139,7 +140,7 @@ def read_scenes(data: Path, split: str) -> list[Picture]:
     return pictures
 
 
-def _written_labels(faces: list[dict[str, list[float]]]) -> Labels:
+def _written_labels(faces: list[dict[str, Any]]) -> Labels:
     if not faces:
         return Labels.empty()
     boxes = np.array([f["box_xywh"] for f in faces], np.float32)

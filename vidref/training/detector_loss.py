@@ -63,7 +63,7 @@ class Predictions:
         stride, centres = cells.stride[:, None], cells.centres
         distances = distances * stride
         boxes = torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], -1)
-        points = offsets.unflatten(-1, (5, 2)) * stride[..., None] + centres[:, None]
+        points = offsets.reshape(*offsets.shape[:-1], 5, 2) * stride[..., None] + centres[:, None]
         return Predictions(scores[..., 0], boxes, points)
 
 

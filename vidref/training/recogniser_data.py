@@ -139,8 +139,8 @@ def _elsewhere(face: Image, other: Image, rng: np.random.Generator) -> Image:
     mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(1, 6))[..., None]
     if rng.random() < 0.5:
         other = other[:, ::-1]
-    mixed = face * mask + other * (1 - mask)
-    return mixed.astype(np.uint8)
+    mixed: NDArray[np.uint8] = (face * mask + other * (1 - mask)).astype(np.uint8)
+    return mixed
 
 
 def _placed(face: Image, rng: np.random.Generator) -> Image:
