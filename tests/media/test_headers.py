@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.clips import write_clip
-from tests.judge import require_tools
+from tests.clips import Sound, write_clip
+from tests.judge import probe, require_tools
 from tests.tool import vidref
 from vidref.media.matroska import UNIT_ASPECT, UNIT_PIXELS, display_size
 
@@ -77,3 +78,22 @@ def test_the_display_size_gives_back_the_exact_shape_of_the_pixels(
     wide, high, unit = display_size(*size, Fraction(shape))
     assert (wide, high, unit) == expected
     assert Fraction(wide, high) / Fraction(*size) == Fraction(shape)
+
+
+def test_joined_recordings_go_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    part = write_clip(tmp_path / "part.ts", frames=20, sounds=[Sound("mp2")])
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 3)
+    output = tmp_path / "out.mkv"
+    done = vidref("restore", joined, "-o", output)
+    assert done.exit_code == 0, done.stderr
+    assert "set anew 2 times" in done.stderr
+    times = [time for time in probe(output).times if time is not None]
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    assert len(times) == 60
+    assert all(Fraction(39, 1000) <= step <= Fraction(41, 1000) for step in steps)
+    words = "ffprobe -v error -select_streams a -show_entries packet=pts_time -of csv=p=0"
+    found = subprocess.run([*words.split(), output], capture_output=True, check=True)
+    sound = found.stdout.split()
+    # each part's sound begins with its picture, give or take a packet
+    assert abs(float(sound[-1]) - float(times[-1])) < 0.1

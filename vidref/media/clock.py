@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av.packet
+
+# A broadcast clock that steps further back, or leaves a longer gap, has been set anew.
+LARGEST_STEP_BACK, LARGEST_GAP = Fraction(-1, 10), Fraction(10)
 # Beyond this a number of ticks is damage, and arithmetic with it would leave 64 bits.
 CREDIBLE_TICKS = 1 << 56
 
@@ -52,3 +60,46 @@ class PresentationClock:
                 wanted = self._last + (self._usual if wanted is None else 1)
         self._last = wanted
         return wanted
+
+
+class UnbrokenClock:
+    """Takes the jumps out of a broadcast clock, as joined recordings and DVD files have them.
+
+    Each stream crosses a join by itself, because packets of the old part still come after the
+    first of the new one; the first that crosses says where the new part begins, and the others
+    are moved by the same amount, so sound and picture stay together.
+    """
+
+    def __init__(self) -> None:
+        self.jumps = 0
+        self._offsets = [Fraction(0)]
+        self._part: dict[int, int] = {}
+        self._expected: dict[int, Fraction] = {}
+
+    def mend(self, packet: av.packet.Packet[Any]) -> None:
+        """Move the packet's times to where they belong in one unbroken count."""
+        index, base = packet.stream.index, packet.time_base
+        if packet.stream.type not in ("video", "audio"):
+            part = len(self._offsets) - 1
+        elif packet.dts is None:
+            part = self._part.get(index, 0)
+        else:
+            raw = packet.dts * base
+            part = self._part[index] = self._part_of(index, raw)
+            self._expected[index] = raw + self._offsets[part] + (packet.duration or 0) * base
+        ticks = round(self._offsets[part] / base)
+        if ticks:
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+
+    def _part_of(self, index: int, raw: Fraction) -> int:
+        """The first part, from this stream's present one on, in which `raw` follows on."""
+        part, expected = self._part.get(index, 0), self._expected.get(index)
+        if expected is None:
+            return part
+        for later in range(part, len(self._offsets)):
+            if LARGEST_STEP_BACK <= raw + self._offsets[later] - expected <= LARGEST_GAP:
+                return later
+        self._offsets.append(expected - raw)
+        self.jumps += 1
+        return len(self._offsets) - 1

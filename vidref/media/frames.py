@@ -42,6 +42,7 @@ class Damage:
     undecodable_packets: int = 0
     corrupt_frames: int = 0
     untimed_frames: int = 0
+    clock_jumps: int = 0
     ended_early: bool = False
 
     def sentence(self, name: str) -> str | None:
@@ -51,6 +52,7 @@ class Damage:
             "{} packets could not be decoded": self.undecodable_packets,
             "{} frames are damaged": self.corrupt_frames,
             "{} frames had no usable timestamp": self.untimed_frames,
+            "the clock was set anew {} times and now runs on": self.clock_jumps,
         }
         parts = [text.format(count) for text, count in counts.items() if count]
         if self.ended_early:

@@ -22,8 +22,9 @@ import av.container
 import av.error
 
 from vidref.errors import InputError
-from vidref.media.clock import PresentationClock, credible
+from vidref.media.clock import PresentationClock, UnbrokenClock, credible
 from vidref.media.complaints import Complaints
+from vidref.media.containers import is_clocked
 from vidref.media.deinterlace import deinterlaced
 from vidref.media.frames import Damage, Frame, Passing, Span
 from vidref.media.opening import decoder_for, open_input, picture_stream
@@ -188,12 +189,16 @@ class Reader:
         """Every packet of the file, while the demuxer's complaints are counted."""
         packets = self.container.demux()
         complaints = Complaints(self.container.format.name)
+        clock = UnbrokenClock() if is_clocked(self.container.format.name) else None
         while True:
             with complaints.listen():
                 packet = next(packets, None)
             self.damage.broken_places = complaints.count
             if packet is None:
                 return
+            if clock is not None:
+                clock.mend(packet)
+                self.damage.clock_jumps = clock.jumps
             yield packet
 
     def _decode(self, packet: av.packet.Packet[Any] | None) -> list[av.video.frame.VideoFrame]:
