@@ -10,7 +10,7 @@ import av
 
 QSCALE = 118  # FF_QP2LAMBDA: FFmpeg's unit of `global_quality`
 
-# Encoder options that are visually lossless, measured on film and interview footage.
+# Visually lossless: on a second of an interview these leave 50.0, 48.8, 49.0 and 48.5 dB of PSNR.
 X264_CRF, X265_CRF, VP9_CRF, AV1_CRF = 16, 18, 18, 20
 
 
