@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vidref import weights
 from vidref.errors import MissingDependencyError, ModelError
+from vidref.faces.geometry import similarity
 
 BUNDLED = "bundled"
 LOCAL_PACKS = Path("~/.insightface/models")
@@ -198,7 +199,7 @@ def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDAr
     """The 112 px ArcFace square of a face; large faces are reduced first so nothing aliases."""
     import cv2
 
-    matrix = _similarity(landmarks_xy.astype(np.float64))
+    matrix = similarity(landmarks_xy.astype(np.float64), TEMPLATE_112)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     source: Any = frame
     if scale < 0.5:
@@ -214,17 +215,6 @@ def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDAr
         matrix[:, :2] *= across
     crop = cv2.warpAffine(source, matrix, (FACE_PX, FACE_PX), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
-
-
-def _similarity(landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The turn, scale and shift (2, 3) that bring five points nearest to the ArcFace template."""
-    centre, template_centre = landmarks_xy.mean(0), TEMPLATE_112.mean(0)
-    points, template = landmarks_xy - centre, TEMPLATE_112 - template_centre
-    spread = max(float((points**2).sum()), 1e-9)
-    along = float((points * template).sum()) / spread
-    across = float((points[:, 0] * template[:, 1] - points[:, 1] * template[:, 0]).sum()) / spread
-    turn = np.array([[along, -across], [across, along]])
-    return np.hstack([turn, (template_centre - turn @ centre)[:, None]])
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
