@@ -15,8 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vidref import weights
 from vidref.errors import ModelError
-from vidref.model.bundle import RestorerNetwork, load_network
+from vidref.model.bundle import WEIGHTS, RestorerNetwork, find_bundle, load_network
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
 from vidref.model.fidelity import believe_input
@@ -65,6 +66,8 @@ class Face:
 class Restorer:
     """A network that is ready to run."""
 
+    uses_references = True
+
     def __init__(
         self,
         network: RestorerNetwork,
@@ -72,8 +75,13 @@ class Restorer:
         batch: int = 4,
         max_references: int = 5,
         autocast: torch.dtype | None = None,
+        sha256: str = "",
     ) -> None:
         self.config = network.config
+        self.name, self.sha256 = network.config.name, sha256
+        self.crop_px = network.config.size
+        identity = network.config.context.identity
+        self.recogniser_sha256 = identity.recogniser_sha256 if identity else None
         self.device = torch.device(device)
         self.network = network.eval().requires_grad_(False).to(self.device)
         channels_last(self.network.denoiser)
@@ -85,7 +93,9 @@ class Restorer:
     ) -> Restorer:
         """From "bundled", a folder, or a hub id; half-precision arithmetic on a GPU only."""
         half = torch.bfloat16 if torch.device(device).type == "cuda" else None
-        return cls(load_network(where), device, batch, autocast=half)
+        folder = find_bundle(where)
+        digest = weights.recorded_hashes(folder).get(folder / WEIGHTS, "")
+        return cls(load_network(str(folder)), device, batch, autocast=half, sha256=digest)
 
     @torch.inference_mode()
     def remember(
