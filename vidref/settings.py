@@ -84,12 +84,28 @@ class PictureSettings(_Branch):
     deinterlace: bool
 
 
+class ModelSettings(_Branch):
+    """Which model rebuilds faces, and how."""
+
+    where: str
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    fidelity: Annotated[float, Field(ge=0, le=1)]
+    strength: Annotated[float, Field(ge=0, le=1)]
+    seed: Annotated[int, Field(ge=0)]
+    noise: Literal["shared", "independent"]
+    combine: Literal["concatenated", "average", "weighted"]
+    device: str
+    dtype: Literal["auto", "float32", "bfloat16", "float16"]
+    batch: Annotated[int, Field(ge=1)]
+
+
 class Settings(_Branch):
     """Everything a run can be told."""
 
     span: SpanSettings
     output: OutputSettings
     picture: PictureSettings
+    model: ModelSettings
     threads: Annotated[int, Field(ge=0)]
     queue_frames: Annotated[int, Field(ge=1)]
 

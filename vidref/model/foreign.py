@@ -45,6 +45,7 @@ class ForeignRestorer:
         self.name = f"{descriptor.architecture.name} ({path.name})"
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         self.recogniser_sha256 = None
+        self.mirrored_embeddings = False
         self.crop_px = CROP_PX
         self.device = device
         self._descriptor = descriptor.eval()
@@ -94,7 +95,7 @@ def load_foreign(path: Path, device: str | torch.device = "cpu") -> ForeignResto
     except spandrel.UnsupportedModelError as error:
         raise ModelError(
             f"{path.name} is of no architecture that spandrel knows: give GFPGAN, RestoreFormer "
-            "or another image restoring model (CodeFormer needs: pip install spandrel_extra_arches)."
+            "or another restoring model (CodeFormer needs: pip install spandrel_extra_arches)."
         ) from error
     except damaged as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -24,6 +24,8 @@ class CropRestorer(Protocol):
     sha256: str
     recogniser_sha256: str | None
     """The recogniser that its references' embeddings must come from, where it minds."""
+    mirrored_embeddings: bool
+    """Whether those are means of a face and its mirror image."""
     crop_px: int
     batch: int
     """Faces in one call of the network; calls of other sizes are padded to it."""

@@ -82,6 +82,7 @@ class Restorer:
         self.crop_px = network.config.size
         identity = network.config.context.identity
         self.recogniser_sha256 = identity.recogniser_sha256 if identity else None
+        self.mirrored_embeddings = bool(identity and identity.normalised)
         self.device = torch.device(device)
         self.network = network.eval().requires_grad_(False).to(self.device)
         channels_last(self.network.denoiser)
