@@ -1,0 +1,64 @@
+"""How alike two faces must be to be taken for one person: the limits of a face pack, in one place.
+
+A pack says from which cosine two photos are one person (`same_person`: one in a thousand pairs of
+different people is above it). Every other limit is a multiple of that one, so that another pack
+brings its own scale; the multiples are measured by tests/benchmarks/who_is_who.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.pack import FacePack
+
+Embedding = NDArray[np.float32]
+
+SAME = 1.0
+DOUBTFUL = 0.85
+MARGIN = 0.15
+AGREES = 0.45
+JOINS = 0.8
+SPREAD = 0.12
+"""Multiples of `same_person`; SPREAD is how wide the step from no to yes is."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Cosines of mean faces, and what they mean."""
+
+    same: float
+    """From here a track is a named person."""
+    doubtful: float
+    """From here to `same` it may be: unsure."""
+    margin: float
+    """A named person must be this much more alike than the next one."""
+    agrees: float
+    """From here a photo agrees with the other photos of its folder."""
+    joins: float
+    """From here two tracks of one clip are one person."""
+    spread: float
+
+    def certainty(self, cosine: float, limit: float) -> float:
+        """0 to 1, one half at the limit."""
+        return float(1 / (1 + np.exp(-(cosine - limit) / self.spread)))
+
+
+def likeness_for(pack: FacePack) -> Likeness:
+    unit = pack.same_person
+    return Likeness(
+        same=SAME * unit,
+        doubtful=DOUBTFUL * unit,
+        margin=MARGIN * unit,
+        agrees=AGREES * unit,
+        joins=JOINS * unit,
+        spread=SPREAD * unit,
+    )
+
+
+def mean_face(embeddings: NDArray[np.floating], weights: NDArray[np.floating]) -> Embedding:
+    """The weighted mean of embeddings (n, d), of length one."""
+    total = (np.asarray(embeddings, np.float64) * np.asarray(weights)[:, None]).sum(0)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), np.float32)

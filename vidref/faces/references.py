@@ -1,0 +1,126 @@
+"""A person's evidence: which of their own views, and which of their photos, the model will see.
+
+Self-references are the best tenth of what the clip shows of them, spread by farthest-point order
+over time, pose and look, never two of one moment and never the same picture twice. Photos join by
+the same measure: each counts by its quality and by how much it looks like the face in the clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.candidates import Candidate, Candidates, best_share, likeness_of_stamps, together
+from vidref.faces.likeness import Likeness
+from vidref.faces.photos import Photo
+
+WANTED = 5
+BEST_SHARE = 0.1
+APART_S = 0.5
+"""Views nearer in time than this are one moment."""
+SAME_PICTURE = 0.985
+"""Correlation of stamps from which two views are one picture: tests/benchmarks/references.py."""
+FAR_S, FAR_DEG, FAR_LOOK = 5.0, 25.0, 0.2
+"""Distances in time, pose and look (1 - correlation) that count as much as one another."""
+LEAST_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class SelfReference:
+    """A view of the clip itself; `weight` is how much it counts, at most 1."""
+
+    view: Candidate
+    weight: float
+
+
+@dataclass(frozen=True)
+class PhotoReference:
+    """One of the user's photos; `weight` is how much it counts, at most 1."""
+
+    photo: Photo
+    weight: float
+
+
+def choose_self_references(
+    parts: Sequence[Candidates],
+    wanted: int = WANTED,
+    looks_like: NDArray[np.float32] | None = None,
+    agrees: float = 0.0,
+) -> list[Candidate]:
+    """Views of all tracks of a person, the best first; fewer where the clip holds fewer.
+
+    With `looks_like` (the person's mean embedding) a view whose own embedding is less like it than
+    `agrees` is left out: a hand before the face, or another person's face in the wrong track.
+    """
+    views, seen = together(parts)
+    least = best_share(seen, BEST_SHARE)
+    fit = [view for view in views if view.quality.score >= least]
+    if looks_like is not None:
+        fit = [v for v in fit if v.embedding is None or float(v.embedding @ looks_like) >= agrees]
+    chosen: list[Candidate] = []
+    nearest = np.full(len(fit), np.inf)
+    while fit and len(chosen) < wanted:
+        # The first is the best; then the worth of a view is its quality times how new it is.
+        worth = [
+            view.quality.score * (1.0 if np.isinf(far) else min(far, 3.0))
+            for view, far in zip(fit, nearest, strict=True)
+        ]
+        best = fit[int(np.argmax(worth))]
+        chosen.append(best)
+        left = [(v, f) for v, f in zip(fit, nearest, strict=True) if not _same_view(v, best)]
+        fit = [view for view, _ in left]
+        nearest = np.array([min(far, _distance(view, best)) for view, far in left])
+    return chosen
+
+
+def weigh(
+    own: Sequence[Candidate],
+    photos: Sequence[Photo],
+    face: NDArray[np.float32],
+    likeness: Likeness,
+    wanted: int = WANTED,
+) -> list[SelfReference | PhotoReference]:
+    """The final references of a person, the weightiest first: quality times agreement.
+
+    `face` is the person's mean embedding. Photos and views compete on one scale, so a sharp photo
+    beats a blurred frame and a poor photo does not; weights are relative to the best.
+    """
+
+    def rated(item: Candidate | Photo) -> float:
+        if item.embedding is None:
+            return item.quality.score
+        alike = float(item.embedding @ face)
+        return item.quality.score * likeness.certainty(alike, likeness.agrees)
+
+    everything: list[Candidate | Photo] = [*own, *photos]
+    best = sorted(everything, key=rated, reverse=True)[:wanted]
+    top = max((rated(item) for item in best), default=1.0)
+    references: list[SelfReference | PhotoReference] = []
+    for item in best:
+        weight = max(LEAST_WEIGHT, rated(item) / max(top, 1e-9))
+        if isinstance(item, Photo):
+            references.append(PhotoReference(item, weight))
+        else:
+            references.append(SelfReference(item, weight))
+    return references
+
+
+def _same_view(one: Candidate, other: Candidate) -> bool:
+    if abs(one.time_s - other.time_s) < APART_S:
+        return True
+    return likeness_of_stamps(one.stamp, other.stamp) >= SAME_PICTURE
+
+
+def _distance(one: Candidate, other: Candidate) -> float:
+    turn = one.quality.yaw_deg - other.quality.yaw_deg
+    nod = one.quality.pitch_deg - other.quality.pitch_deg
+    return float(
+        np.sqrt(
+            min(1.0, abs(one.time_s - other.time_s) / FAR_S) ** 2
+            + (turn**2 + nod**2) / FAR_DEG**2
+            + ((1 - likeness_of_stamps(one.stamp, other.stamp)) / FAR_LOOK) ** 2
+        )
+    )
