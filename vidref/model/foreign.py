@@ -44,7 +44,7 @@ class ForeignRestorer:
     def __init__(self, descriptor: Any, path: Path, device: torch.device) -> None:
         self.name = f"{descriptor.architecture.name} ({path.name})"
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        self.recogniser_sha256 = None
+        self.recogniser_sha256: str | None = None
         self.mirrored_embeddings = False
         self.crop_px = CROP_PX
         self.device = device
