@@ -1,0 +1,68 @@
+"""Which of the faces found now is which of the faces followed: overlap, and likeness if known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.geometry import Placement
+
+Costs = NDArray[np.float64]
+
+IMPOSSIBLE = 1e6
+REACH = 0.5
+"""How far, in face sizes, a face may be from where it is expected, besides what is uncertain."""
+MOST_GROWTH = math.log(1.8)
+LIKENESS_COUNTS = 1.5
+"""How much a cosine of 1 instead of 0 counts beside a whole overlap."""
+UNKNOWN_LIKENESS = 0.45
+SAME_FACE = 0.55
+"""Overlap of two squares found in one frame from which they are one face found twice."""
+
+
+def overlap(one: Placement, other: Placement) -> float:
+    """Intersection over union of two squares, taken as upright."""
+    shared = 1.0
+    for a, b in zip(one.centre_xy, other.centre_xy, strict=True):
+        low = max(a - one.size_px / 2, b - other.size_px / 2)
+        high = min(a + one.size_px / 2, b + other.size_px / 2)
+        shared *= max(high - low, 0.0)
+    return shared / max(one.size_px**2 + other.size_px**2 - shared, 1e-9)
+
+
+def apart(one: Placement, other: Placement) -> float:
+    """Distance of two squares' centres in shares of their mean size."""
+    return math.dist(one.centre_xy, other.centre_xy) / math.sqrt(one.size_px * other.size_px)
+
+
+def cost(expected: Placement, spread: float, found: Placement, likeness: float | None) -> float:
+    """What it costs to say that a face expected here is the one found there."""
+    distance = apart(expected, found)
+    growth = abs(math.log(found.size_px / expected.size_px))
+    if distance > REACH + 3 * spread or growth > MOST_GROWTH + spread:
+        return IMPOSSIBLE
+    known = UNKNOWN_LIKENESS if likeness is None else likeness
+    return 1 - overlap(expected, found) + 0.2 * distance + LIKENESS_COUNTS * (1 - known)
+
+
+def assign(costs: Costs) -> list[tuple[int, int]]:
+    """The cheapest pairs (row, column), none impossible."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not costs.size:
+        return []
+    rows, columns = linear_sum_assignment(costs)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(row, column) for row, column in pairs if costs[row, column] < IMPOSSIBLE]
+
+
+def distinct(placements: Sequence[Placement], scores: Sequence[float]) -> list[int]:
+    """Indices of the faces that are not a better one found twice, in their order."""
+    kept: list[int] = []
+    for index in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        if all(overlap(placements[index], placements[other]) < SAME_FACE for other in kept):
+            kept.append(index)
+    return sorted(kept)

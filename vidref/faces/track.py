@@ -1,0 +1,305 @@
+"""The tracker: faces found now and then in single frames become tracks, one per face and shot.
+
+It works on numbers alone and decides three things: which face is which (`push`), where and how soon
+to look again (`look`), and, once a shot is over, each face's whole steady path (`finish`). A face
+must be found several times to be believed, may be missed for a while without being forgotten, and
+is known again by its embedding, which is asked for only where it can decide something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.association import IMPOSSIBLE, assign, cost, distinct, overlap
+from vidref.faces.geometry import Placement, placement_of
+from vidref.faces.motion import Motion
+from vidref.faces.pack import DetectedFace
+from vidref.faces.paths import Appearance, Shot, Sighting, Track, whole_path
+
+Embed = Callable[[Sequence[DetectedFace]], NDArray[np.float32]]
+
+DETECT_EVERY = 8
+"""Frames between looks at the whole frame, unless something happens."""
+NEAR_EVERY = 3
+"""Frames between looks at a face that moves as expected."""
+NEEDED = 3
+"""Looks that must find a face before it is believed; fewer only in a shot of fewer frames."""
+PATIENCE = 2
+"""Looks that may miss a face that is not believed yet."""
+UNSURE = 0.02
+"""Where a face is uncertain by this share of its size, it is time to look again."""
+KEPT_S = 2.0
+"""How long a face that is not seen is waited for."""
+FOLLOWED_S = 1.0
+"""How long one is expected where it was going; from then on only its embedding brings it back."""
+EMBED_EVERY_S = 1.0
+SMALLEST_EMBEDDED_PX = 24.0
+TOUCHING = 0.05
+"""Overlap of squares from which it takes an embedding to say who is who."""
+UNLIKE = 0.3
+"""How far below the pack's own limit a cosine must be to rule a person out."""
+WEAK_DOUBT = 2.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where to look in a frame: at all of it, and near where faces are expected."""
+
+    whole: bool
+    near: tuple[Placement, ...]
+
+    def __bool__(self) -> bool:
+        return self.whole or bool(self.near)
+
+
+@dataclass
+class _Face:
+    """A face being followed."""
+
+    id: int
+    motion: Motion
+    seen_s: float
+    sightings: list[Sighting]
+    missed: set[int] = field(default_factory=set)
+    misses: int = 0
+    """Looks in a row that did not find it."""
+    appearances: list[Appearance] = field(default_factory=list)
+    embedded_s: float = -np.inf
+    mean: NDArray[np.float32] | None = None
+    believed: bool = False
+    crowded: bool = False
+
+    def likeness(self, vector: NDArray[np.float32] | None) -> float | None:
+        if vector is None or self.mean is None:
+            return None
+        return float(self.mean @ vector / max(float(np.linalg.norm(self.mean)), 1e-9))
+
+    def remember(self, index: int, time_s: float, vector: NDArray[np.float32]) -> None:
+        self.appearances.append(Appearance(index, vector))
+        self.embedded_s = time_s
+        # Recent views count more: light and pose drift.
+        self.mean = vector.copy() if self.mean is None else 0.8 * self.mean + 0.2 * vector
+
+
+class Tracker:
+    """Push every frame of a clip in order; say where a cut is; finish.
+
+    `strong_score` and `same_person` are the face pack's: faces that score less than `strong_score`
+    may go on a track but never begin one. `detect_every` is the most frames between two looks at
+    the whole frame.
+    """
+
+    def __init__(
+        self, strong_score: float, same_person: float, detect_every: int = DETECT_EVERY
+    ) -> None:
+        self._strong_score = strong_score
+        self._same_person = same_person
+        self._detect_every = max(1, detect_every)
+        self._faces: list[_Face] = []
+        self._gone: list[_Face] = []
+        self._tracks: list[Track] = []
+        self._next_id = 1
+        self._shot = Shot(0, 0, [])
+        self._whole_at: int | None = None
+        self._looks = 0
+
+    def look(self, index: int, time_s: float) -> Look:
+        """Where frame `index` should be looked at before it is pushed."""
+        believed = [face for face in self._faces if face.believed]
+        since = index - self._whole_at if self._whole_at is not None else self._detect_every
+        just_lost = any(face.misses == 1 for face in believed)
+        whole = since >= self._detect_every or (just_lost and since >= 2)
+        near = [face for face in self._faces if whole or self._is_due(face, index, time_s)]
+        places = (face.motion.ahead(time_s, time_s - face.seen_s)[0] for face in near)
+        return Look(whole, tuple(places))
+
+    def push(
+        self,
+        index: int,
+        time_s: float,
+        faces: Sequence[DetectedFace] | None = None,
+        embed: Embed | None = None,
+        look: Look | None = None,
+    ) -> list[int | None]:
+        """Takes what was found in a frame; returns the track of each face, None for no track.
+
+        `faces` None: nobody looked. `look` says where was looked, by default everywhere. `embed`
+        gives the embeddings of some of these faces when they are needed.
+        """
+        if not self._shot.times_s:
+            self._shot = Shot(self._shot.number, index, [])
+        self._shot.times_s.append(time_s)
+        if faces is None:
+            return []
+        look = look or Look(True, ())
+        self._looks += 1
+        if look.whole:
+            self._whole_at = index
+        places = [placement_of(face.landmarks_xy) for face in faces]
+        kept = distinct(places, [face.score for face in faces])
+        frame = _Frame(index, time_s, [faces[i] for i in kept], [places[i] for i in kept], embed)
+        searched = [face for face in self._faces if look.whole or self._was_near(face, look, frame)]
+        for face in self._faces:
+            face.motion.go(time_s, time_s - face.seen_s if face.misses else 0.0)
+        result: list[int | None] = [None] * len(faces)
+        for face, number in self._associate(frame):
+            result[kept[number]] = face.id
+        self._miss(searched, frame)
+        return result
+
+    def cut(self) -> None:
+        """The next frame begins a new shot: all tracks end here, and motion with them."""
+        self._gone += self._faces
+        for face in self._gone:
+            if self._is_real(face):
+                frames = whole_path(self._shot, face.sightings, face.missed)
+                self._tracks.append(
+                    Track(face.id, self._shot.number, frames, tuple(face.appearances))
+                )
+        self._faces, self._gone, self._looks, self._whole_at = [], [], 0, None
+        self._shot = Shot(self._shot.number + 1, 0, [])
+
+    def finish(self) -> list[Track]:
+        """All tracks of the clip, by their first frames."""
+        if self._shot.times_s:
+            self.cut()
+        return sorted(self._tracks, key=lambda track: (track.first, track.id))
+
+    def _is_due(self, face: _Face, index: int, time_s: float) -> bool:
+        if not face.believed or face.crowded or face.misses:
+            return True
+        since = index - face.sightings[-1].index
+        return since >= NEAR_EVERY or face.motion.ahead(time_s)[1] > UNSURE
+
+    def _was_near(self, face: _Face, look: Look, frame: _Frame) -> bool:
+        place, _ = face.motion.ahead(frame.time_s, frame.time_s - face.seen_s)
+        return any(overlap(place, near) > 0.5 for near in look.near)
+
+    def _is_real(self, face: _Face) -> bool:
+        return face.believed or len(face.sightings) >= min(NEEDED, self._looks)
+
+    def _associate(self, frame: _Frame) -> list[tuple[_Face, int]]:
+        """Pairs of a face followed and the number of a face found."""
+        strong = [i for i, face in enumerate(frame.faces) if face.score >= self._strong_score]
+        followed = [f for f in self._faces if frame.time_s - f.seen_s <= FOLLOWED_S]
+        self._ask(followed, strong, frame)
+        pairs = self._match(followed, strong, frame)
+        taken = {number for _, number in pairs}
+        known = {face.id for face, _ in pairs}
+        weak = [i for i in range(len(frame.faces)) if i not in taken]
+        rest = [f for f in followed if f.id not in known and f.believed]
+        pairs += self._match(rest, weak, frame)
+        taken = {number for _, number in pairs}
+        for number in strong:
+            if number not in taken and not self._covered(frame.places[number], pairs, frame):
+                pairs.append((self._again_or_new(number, frame, pairs), number))
+        for face, number in pairs:
+            self._see(face, number, frame)
+        return pairs
+
+    def _ask(self, followed: list[_Face], numbers: list[int], frame: _Frame) -> None:
+        """Embeddings of the faces that could be one or another, or someone long unseen."""
+        doubtful = []
+        for number in numbers:
+            place = frame.places[number]
+            touched = [f for f in followed if overlap(f.motion.placement, place) > TOUCHING]
+            crowd = any(
+                other != number and overlap(frame.places[other], place) > TOUCHING
+                for other in range(len(frame.faces))
+            )
+            returning = any(frame.time_s - f.seen_s > 0.25 for f in touched)
+            if len(touched) > 1 or crowd or returning:
+                doubtful.append(number)
+        frame.need(doubtful)
+
+    def _match(
+        self, faces: list[_Face], numbers: list[int], frame: _Frame
+    ) -> list[tuple[_Face, int]]:
+        costs = np.full((len(faces), len(numbers)), IMPOSSIBLE)
+        for row, face in enumerate(faces):
+            for column, number in enumerate(numbers):
+                likeness = face.likeness(frame.vectors.get(number))
+                if likeness is not None and likeness < self._same_person - UNLIKE:
+                    continue
+                spread = face.motion.spread
+                costs[row, column] = cost(
+                    face.motion.placement, spread, frame.places[number], likeness
+                )
+        return [(faces[row], numbers[column]) for row, column in assign(costs)]
+
+    def _covered(self, place: Placement, pairs: list[tuple[_Face, int]], frame: _Frame) -> bool:
+        """Is this a second, worse find of a face that has its pair?"""
+        return any(overlap(place, frame.places[number]) > 0.35 for _, number in pairs)
+
+    def _again_or_new(self, number: int, frame: _Frame, pairs: list[tuple[_Face, int]]) -> _Face:
+        """Someone who was lost a moment ago and looks the same, or else a new face."""
+        busy = {face.id for face, _ in pairs}
+        lost = [f for f in self._faces if f.id not in busy and f.believed and f.mean is not None]
+        if lost:
+            frame.need([number])
+            vector = frame.vectors.get(number)
+            alike = sorted(((f.likeness(vector) or -1.0, f) for f in lost), key=lambda p: -p[0])
+            clear = len(alike) == 1 or alike[0][0] > alike[1][0] + 0.1
+            if alike[0][0] >= self._same_person and clear:
+                face = alike[0][1]
+                face.motion.restart(frame.places[number], frame.time_s)
+                return face
+        face = _Face(self._next_id, Motion(frame.places[number], frame.time_s), frame.time_s, [])
+        self._next_id += 1
+        self._faces.append(face)
+        return face
+
+    def _see(self, face: _Face, number: int, frame: _Frame) -> None:
+        found, place = frame.faces[number], frame.places[number]
+        doubt = 1.0 if found.score >= self._strong_score else WEAK_DOUBT
+        if face.sightings:
+            face.motion.see(place, doubt)
+        face.sightings.append(Sighting(frame.index, place, found.score, doubt))
+        face.seen_s, face.misses = frame.time_s, 0
+        face.believed = face.believed or len(face.sightings) >= NEEDED
+        large = place.size_px >= SMALLEST_EMBEDDED_PX
+        if face.believed and large and frame.time_s - face.embedded_s >= EMBED_EVERY_S:
+            frame.need([number])
+        if number in frame.vectors:
+            face.remember(frame.index, frame.time_s, frame.vectors[number])
+        others = (f for f in self._faces if f is not face)
+        face.crowded = any(overlap(f.motion.placement, place) > TOUCHING for f in others)
+
+    def _miss(self, searched: list[_Face], frame: _Frame) -> None:
+        for face in searched:
+            if face.seen_s < frame.time_s:
+                face.missed.add(frame.index)
+                face.misses += 1
+        for face in list(self._faces):
+            unseen = frame.time_s - face.seen_s
+            forgotten = unseen > KEPT_S and face.misses > 0
+            if forgotten or (not face.believed and face.misses > PATIENCE):
+                self._faces.remove(face)
+                if face.believed:
+                    self._gone.append(face)
+
+
+class _Frame:
+    """What was found in one frame, and the embeddings asked for so far."""
+
+    def __init__(
+        self,
+        index: int,
+        time_s: float,
+        faces: list[DetectedFace],
+        places: list[Placement],
+        embed: Embed | None,
+    ) -> None:
+        self.index, self.time_s, self.faces, self.places = index, time_s, faces, places
+        self.vectors: dict[int, NDArray[np.float32]] = {}
+        self._embed = embed
+
+    def need(self, numbers: list[int]) -> None:
+        new = [number for number in numbers if number not in self.vectors]
+        if self._embed is not None and new:
+            vectors = self._embed([self.faces[number] for number in new])
+            self.vectors.update(zip(new, vectors, strict=True))

@@ -1,0 +1,72 @@
+"""Looks at a clip's frames with a face pack where the tracker asks to, and tells it what is there.
+
+The whole frame is searched now and then for new faces. A face that is known is looked at in a small
+upright window around where it is expected: a hundredth of the cost, and its landmarks come from one
+size and pose of the face whatever its size in the picture, which keeps them steady.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.association import overlap
+from vidref.faces.geometry import Placement, placement_of
+from vidref.faces.pack import DetectedFace, FacePack
+from vidref.faces.paths import Track
+from vidref.faces.track import DETECT_EVERY, Look, Tracker
+
+Rgb = NDArray[np.uint8]
+
+WEAK = 0.5
+"""Share of the pack's own least score from which a face already known is believed to be seen."""
+SAME_LOOK = 0.3
+
+
+class Watcher:
+    """Follows the faces of a clip: `see` every frame in order, `cut` between shots, `finish`."""
+
+    def __init__(self, pack: FacePack, detect_every: int = DETECT_EVERY) -> None:
+        self._pack = pack
+        self._weak = pack.with_least_score(WEAK * pack.least_score)
+        self.tracker = Tracker(pack.least_score, pack.same_person, detect_every)
+
+    def see(
+        self, index: int, time_s: float, rgb: Callable[[], Rgb]
+    ) -> list[tuple[int, DetectedFace]]:
+        """The faces found in this frame with their tracks' ids; `rgb` is called only for a look."""
+        look = self.tracker.look(index, time_s)
+        if not look:
+            self.tracker.push(index, time_s)
+            return []
+        frame = rgb()
+        faces = self._find(frame, look)
+
+        def embed(some: Sequence[DetectedFace]) -> NDArray[np.float32]:
+            return self._pack.embed(frame, list(some))
+
+        ids = self.tracker.push(index, time_s, faces, embed, look)
+        return [(id, face) for id, face in zip(ids, faces, strict=True) if id is not None]
+
+    def cut(self) -> None:
+        """The next frame begins a new shot."""
+        self.tracker.cut()
+
+    def finish(self) -> list[Track]:
+        return self.tracker.finish()
+
+    def _find(self, frame: Rgb, look: Look) -> list[DetectedFace]:
+        found = [f for place in look.near for f in self._weak.detect_near(frame, place)]
+        if look.whole:
+            for face in self._pack.detect(frame):
+                if not any(_same(face, other) for other in found):
+                    closer = self._weak.detect_near(frame, placement_of(face.landmarks_xy))
+                    found += [f for f in closer if _same(face, f)] or [face]
+        return found
+
+
+def _same(one: DetectedFace, other: DetectedFace) -> bool:
+    places: list[Placement] = [placement_of(face.landmarks_xy) for face in (one, other)]
+    return overlap(*places) > SAME_LOOK
