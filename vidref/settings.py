@@ -99,12 +99,24 @@ class ModelSettings(_Branch):
     batch: Annotated[int, Field(ge=1)]
 
 
+class FacesSettings(_Branch):
+    """Whose faces are restored, what is known of them, and how they are found."""
+
+    pack: str
+    references: Path | None
+    people: tuple[str, ...]
+    min_face: Annotated[float, Field(ge=0)]
+    max_faces: Annotated[int, Field(ge=1)] | None
+    detect_every: Annotated[int, Field(ge=1)] | None
+
+
 class Settings(_Branch):
     """Everything a run can be told."""
 
     span: SpanSettings
     output: OutputSettings
     picture: PictureSettings
+    faces: FacesSettings
     model: ModelSettings
     threads: Annotated[int, Field(ge=0)]
     queue_frames: Annotated[int, Field(ge=1)]

@@ -132,6 +132,7 @@ def _first_wrong(error: ValidationError, tree: Any) -> _Wrong:
     first = next((e for e in errors if e["type"] in UNKNOWN), errors[0])
     where: list[str | int] = []
     at = tree
+    part: Any
     for part in first["loc"]:
         # pydantic names the members of a union in between; the file knows nothing of them.
         if (isinstance(at, dict) and part in at) or (
