@@ -11,6 +11,10 @@ from vidref.cli.face_training import face_training_options
 
 @click.command()
 @face_training_options("train-recogniser.yaml")
+@click.option(
+    "--start-from",
+    help="Go on from an exported recogniser.onnx, or from the bundled one (`bundled`).",
+)
 def recogniser(
     data: Path,
     out: Path,
@@ -19,6 +23,7 @@ def recogniser(
     resume: bool,
     threads: int | None,
     export: Path | None,
+    start_from: str | None,
 ) -> None:
     """Train the recogniser on identity.zip; no other network takes part."""
     import torch
@@ -31,7 +36,7 @@ def recogniser(
     if threads is not None:
         torch.set_num_threads(threads)
     recipe = read_recipe(RecogniserRecipe, config, minutes)
-    folder = train_recogniser(recipe, data, out, resume)
+    folder = train_recogniser(recipe, data, out, resume, start_from)
     click.echo(folder / "best.safetensors")
     if export is not None:
         network = read_network(folder / "best.safetensors")

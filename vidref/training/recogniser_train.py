@@ -27,6 +27,7 @@ from vidref.training.recogniser_data import PairSampler, People, hold_out, inner
 from vidref.training.recogniser_loss import PeopleProxies, agreement
 from vidref.training.recogniser_measure import HeldOut, as_input, embed
 from vidref.training.recogniser_network import RecogniserNetwork
+from vidref.training.recogniser_start import exported_file, fill_from_export
 from vidref.training.recogniser_whitening import whiten
 
 
@@ -56,8 +57,16 @@ class RecogniserRecipe:
     measure_every_minutes: float
 
 
-def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bool) -> Path:
-    """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result."""
+def train_recogniser(
+    recipe: RecogniserRecipe, data: Path, out: Path, resume: bool, start_from: str | None = None
+) -> Path:
+    """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result.
+
+    `start_from` names an exported recogniser to go on from, `bundled` or a file. It knows faces
+    already, so the margin softmax begins at once.
+    """
+    start = None if start_from is None else exported_file(start_from)
+    pairs_only_until = 0.0 if start else recipe.pairs_only_until
     torch.manual_seed(recipe.seed)
     device = training_device()
     everyone = read_people(data, "train")
@@ -67,6 +76,8 @@ def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bo
 
     network = RecogniserNetwork(recipe.widths, recipe.blocks, recipe.embedding_size)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start:
+        fill_from_export(network, start, sampler.batch(0, None)[0])
     proxies = PeopleProxies(len(people), recipe.embedding_size, recipe.scale).to(device)
     averaged = Averaged(network, recipe.average_decay)
     optimiser = torch.optim.AdamW(
@@ -87,6 +98,11 @@ def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bo
         averaged.restored(clock.step)
     else:
         _write_sheet(sampler, folder)
+        if start:
+            clean, degraded = held_out.accepts(averaged.network, device)
+            folder.log(step=0, held_out=clean, held_out_moderate=degraded)
+            notes["best"] = clean + degraded
+            save_network(averaged.network, folder.path / "best.safetensors", recipe)
 
     pool = ThreadPoolExecutor(recipe.workers) if recipe.workers else None
     ahead = ThreadPoolExecutor(1)
@@ -95,7 +111,7 @@ def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bo
     while clock.progress < 1:
         faces, owners = upcoming.result()
         upcoming = ahead.submit(sampler.batch, clock.step + 1, pool)
-        if not notes["imprinted"] and clock.progress >= recipe.pairs_only_until:
+        if not notes["imprinted"] and clock.progress >= pairs_only_until:
             _imprint(proxies, network, people, device)
             notes["imprinted"] = 1.0
         factor = learning_rate_factor(clock.progress)
@@ -103,14 +119,14 @@ def train_recogniser(recipe: RecogniserRecipe, data: Path, out: Path, resume: bo
         optimiser.param_groups[1]["lr"] = recipe.proxy_learning_rate * factor
 
         targets = torch.from_numpy(owners).to(device)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with half_precision(device):
             embeddings = network(as_input(faces, device))
         embeddings = embeddings.float()
         alike = agreement(embeddings, targets, recipe.temperature)
         loss = alike
         identified = torch.zeros(())
         if notes["imprinted"]:
-            since = (clock.progress - recipe.pairs_only_until) / (1 - recipe.pairs_only_until)
+            since = (clock.progress - pairs_only_until) / (1 - pairs_only_until)
             identified = proxies(embeddings, targets, recipe.margin * min(1.0, since / 0.3))
             loss = identified + recipe.agreement_weight * alike
         optimiser.zero_grad(set_to_none=True)
@@ -161,6 +177,12 @@ def _finish(
     save_network(network, path, recipe)
 
 
+def half_precision(device: torch.device) -> torch.autocast:
+    """bf16 where the processor computes in it; a CPU that must imitate it is many times slower."""
+    able = device.type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=able)
+
+
 def save_network(network: torch.nn.Module, path: Path, recipe: RecogniserRecipe) -> None:
     shape = f"{list(recipe.widths)} {list(recipe.blocks)} {recipe.embedding_size}"
     state = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
@@ -178,7 +200,7 @@ def _imprint(
     network.eval()
     order = [i for photos in people.photos for i in photos]
     owners = torch.tensor([p for p, photos in enumerate(people.photos) for _ in photos])
-    with torch.autocast(device.type, dtype=torch.bfloat16):
+    with half_precision(device):
         embeddings = embed(network, np.stack([inner(people.faces[i]) for i in order]), device)
     means = torch.zeros_like(proxies.directions.data, device="cpu")
     means.index_add_(0, owners, embeddings)

@@ -25,21 +25,19 @@ SINGLES = 1500
 def whiten(
     network: RecogniserNetwork, people: People, held_out: HeldOut, seed: int, device: torch.device
 ) -> float:
-    """Sets the network's whitening to the best of the ridges; returns the one chosen (0: none)."""
-    # A finished run that goes on has been whitened before.
-    torch.nn.init.eye_(network.whitening.weight)
-    torch.nn.init.zeros_(network.whitening.bias)
+    """Whitens on top of what the network has; returns the ridge chosen (0: left as it is)."""
     vectors, owners = _embeddings(network, people, seed, device)
     centre = vectors.mean(0)
     covariance = _within(vectors, owners)
     best, chosen = sum(held_out.accepts(network, device)), 0.0
     weight, bias = network.whitening.weight.clone(), network.whitening.bias.clone()
+    before, offset = weight.double().cpu().numpy(), bias.double().cpu().numpy()
     for ridge in TRUST:
         mean_variance = np.trace(covariance) / len(covariance)
         variances, axes = np.linalg.eigh(covariance + ridge * mean_variance * np.eye(len(centre)))
         matrix = axes @ np.diag(variances**-0.5) @ axes.T
-        network.whitening.weight.copy_(torch.from_numpy(matrix))
-        network.whitening.bias.copy_(torch.from_numpy(-matrix @ centre))
+        network.whitening.weight.copy_(torch.from_numpy(matrix @ before))
+        network.whitening.bias.copy_(torch.from_numpy(matrix @ (offset - centre)))
         accepts = sum(held_out.accepts(network, device))
         if accepts > best:
             best, chosen = accepts, ridge
