@@ -146,17 +146,17 @@ def _noise(grey: NDArray[np.uint8], placement: Placement, corner: tuple[int, int
 
 
 def _blocks(grey: NDArray[np.uint8], placement: Placement, corner: tuple[int, int]) -> list[float]:
-    """How much steps stand out on the grid of eight of the frame, and on the best grid of eight."""
+    """How much steps stand out on the frame's grid of eight, and on the best such grid."""
     part, (left, top) = _middle(grey, placement, corner, GRID_REACH_PX)
     on_frame, best = [], []
     for axis, start in ((1, left), (0, top)):
         turned = part if axis else np.ascontiguousarray(part.T)
-        steps = np.minimum(cv2.absdiff(turned[:, 1:], turned[:, :-1]), STEEPEST)
-        profile = steps.mean(0)
-        if len(profile) < 3 * GRID_PX:
+        if turned.shape[1] <= 3 * GRID_PX:
             on_frame.append(0.0)
             best.append(0.0)
             continue
+        steps = np.minimum(cv2.absdiff(turned[:, 1:], turned[:, :-1]), STEEPEST)
+        profile = steps.mean(0)
         stands_out = profile[1:-1] - (profile[:-2] + profile[2:]) / 2
         phase = (np.arange(len(stands_out)) + start + 2) % GRID_PX
         by_phase = np.bincount(phase, stands_out, GRID_PX) / np.bincount(phase, minlength=GRID_PX)

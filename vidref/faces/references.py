@@ -19,6 +19,8 @@ from vidref.faces.photos import Photo
 
 WANTED = 5
 BEST_SHARE = 0.1
+NEAR_BEST = 0.75
+"""A view worse than this share of the best one would blur what the best one shows."""
 APART_S = 0.5
 """Views nearer in time than this are one moment."""
 SAME_PICTURE = 0.985
@@ -56,7 +58,8 @@ def choose_self_references(
     `agrees` is left out: a hand before the face, or another person's face in the wrong track.
     """
     views, seen = together(parts)
-    least = best_share(seen, BEST_SHARE)
+    top = max((view.quality.score for view in views), default=0.0)
+    least = max(best_share(seen, BEST_SHARE), NEAR_BEST * top)
     fit = [view for view in views if view.quality.score >= least]
     if looks_like is not None:
         fit = [v for v in fit if v.embedding is None or float(v.embedding @ looks_like) >= agrees]
@@ -121,6 +124,6 @@ def _distance(one: Candidate, other: Candidate) -> float:
         np.sqrt(
             min(1.0, abs(one.time_s - other.time_s) / FAR_S) ** 2
             + (turn**2 + nod**2) / FAR_DEG**2
-            + ((1 - likeness_of_stamps(one.stamp, other.stamp)) / FAR_LOOK) ** 2
+            + min(1.0, (1 - likeness_of_stamps(one.stamp, other.stamp)) / FAR_LOOK) ** 2
         )
     )

@@ -1,0 +1,206 @@
+"""Is anyone ever given the wrong person's photos? And are the right ones accepted?
+
+    python -m tests.benchmarks.who_is_who limits [PACK]    where the limits of likeness.py come from
+    python -m tests.benchmarks.who_is_who [PACK]           trials over the people of split dev
+    python -m tests.benchmarks.who_is_who clips [PACK]     real clips, people labelled by hand
+
+A track is one photograph, moved, lit anew and harmed moderately over several frames. Folders are
+the person's other photographs, and those of the people who look most like them to the very
+recogniser that judges. Limits come from the 100 people of split train that the recogniser's
+training leaves out, against people it did see; split dev is only measured.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.likeness import likeness_for, mean_face
+from vidref.faces.pack import TEMPLATE_112, FacePack, load_pack
+from vidref.faces.people import Answer, Appearance, join_tracks, name_people
+from vidref.faces.quality import measure
+from vidref.training import face_augment
+from vidref.training.recogniser_data import People, hold_out, inner, read_people, same_scan
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+FRAMES = 6
+TRACKS_A_PHOTO = 2
+LOOK_ALIKES_ALONE = 3
+LOOK_ALIKES_BESIDE = 4
+MARGIN_PX = 8
+POINTS = TEMPLATE_112 + MARGIN_PX
+"""Of a stored 128 px face."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Clean photographs of people: embeddings, and whose they are."""
+
+    people: People
+    owners: NDArray[np.int64]
+    photos: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    qualities: NDArray[np.float64]
+
+    @staticmethod
+    def of(people: People, pack: FacePack) -> Gallery:
+        owners = [p for p, photos in enumerate(people.photos) for _ in photos]
+        photos = [index for each in people.photos for index in each]
+        vectors = [
+            pack.embed_aligned([inner(people.faces[k]) for k in photos[i : i + 64]])
+            for i in range(0, len(photos), 64)
+        ]
+        qualities = [measure(people.faces[k], POINTS).score for k in photos]
+        return Gallery(
+            people, np.array(owners), np.array(photos), np.concatenate(vectors), np.array(qualities)
+        )
+
+    def folder(self, person: int, without: int = -1) -> NDArray[np.float32] | None:
+        """The mean face of a person's photographs but one, and but others scans of that one."""
+        mine = [
+            k
+            for k in np.flatnonzero(self.owners == person)
+            if self.photos[k] != without
+            and (without < 0 or not self._same(int(self.photos[k]), without))
+        ]
+        return mean_face(self.vectors[mine], self.qualities[mine]) if mine else None
+
+    def _same(self, one: int, other: int) -> bool:
+        return same_scan(self.people.faces[one], self.people.faces[other])
+
+
+def track_of(
+    face: NDArray[np.uint8], pack: FacePack, rng: np.random.Generator, number: int = 0
+) -> Appearance:
+    """A photograph as a short track: one light and one kind of harm, every frame placed anew."""
+    lit = face_augment.light(face, rng) if rng.random() < 0.7 else face
+    scale = 112 / 512
+    sigma, shrink = scale * rng.uniform(0, 8), max(1.0, scale * rng.uniform(1, 8))
+    noise, packing = rng.uniform(0, 15), int(rng.uniform(60, 100))
+    crops, qualities = [], []
+    for _ in range(FRAMES):
+        turn = cv2.getRotationMatrix2D(
+            (63.5, 63.5), rng.normal(0, 3), float(np.exp(rng.normal(0, 0.03)))
+        )
+        turn[:, 2] += rng.normal(0, 1.5, 2)
+        moved = cv2.warpAffine(lit, turn, (128, 128), borderMode=cv2.BORDER_REFLECT)
+        harmed = face_augment.degrade(
+            moved, rng, sigma=sigma, shrink=shrink, noise=noise, quality=packing
+        )
+        crops.append(inner(harmed))
+        qualities.append(measure(harmed, POINTS).score)
+    return Appearance(number, 0.0, 1.0, pack.embed_aligned(crops), np.array(qualities, np.float32))
+
+
+def limits(pack: FacePack) -> None:
+    """Cosines that the limits must lie between, from people of split train."""
+    seen, held = hold_out(read_people(DATA, "train"), 100, 0)
+    others = seen.subset([int(k) for k in np.random.default_rng(0).permutation(len(seen))[:3000]])
+    crowd, mine = Gallery.of(others, pack), Gallery.of(held, pack)
+    right, wrong = [], []
+    strangers = np.stack([crowd.folder(p) for p in range(len(others))])
+    for k, photo in enumerate(mine.photos):
+        rng = np.random.default_rng((1, k))
+        face = track_of(held.faces[photo], pack, rng).face
+        folder = mine.folder(int(mine.owners[k]), int(photo))
+        if folder is not None:
+            right.append(float(face @ folder))
+        wrong.append(strangers @ face)
+    told, false = np.array(right), np.concatenate(wrong)
+    print(f"{pack.name}: same_person {pack.same_person}")
+    print(f"{len(told)} tracks against their own folder, {len(false)} against strangers")
+    for rate in (1e-2, 1e-3, 1e-4, 3e-5, 1e-5, 3e-6):
+        limit = float(np.quantile(false, 1 - rate))
+        print(
+            f"  false {rate:.0e}: cosine {limit:.3f} = {limit / pack.same_person:.2f} of "
+            f"same_person, right ones above {np.mean(told >= limit):.3f}"
+        )
+    print(
+        f"  highest stranger {false.max():.3f}; right ones {np.quantile(told, [0.05, 0.25, 0.5])}"
+    )
+    clean = [
+        float(mine.vectors[k] @ folder)
+        for k, photo in enumerate(mine.photos)
+        if (folder := mine.folder(int(mine.owners[k]), int(photo))) is not None
+    ]
+    print(f"  photo against its own folder {np.quantile(clean, [0.01, 0.05, 0.1, 0.5])}")
+
+
+def trials(pack: FacePack) -> str:
+    likeness = likeness_for(pack)
+    people = read_people(DATA, "dev")
+    gallery = Gallery.of(people, pack)
+    folders = np.stack([gallery.folder(p) for p in range(len(people))])
+    alone: Counter[str] = Counter()
+    beside: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    by_photos: dict[int, Counter[str]] = {}
+    wrong_ones = []
+    for k, photo in enumerate(gallery.photos):
+        owner = int(gallery.owners[k])
+        nearest = [int(p) for p in np.argsort(-(folders @ gallery.vectors[k])) if p != owner]
+        own = gallery.folder(owner, int(photo))
+        for draw in range(TRACKS_A_PHOTO):
+            rng = np.random.default_rng((2, k, draw))
+            (person,) = join_tracks([track_of(people.faces[photo], pack, rng)], likeness)
+            for other in nearest[:LOOK_ALIKES_ALONE]:
+                (verdict,) = name_people([person], {"wrong": folders[other]}, likeness)
+                alone[_outcome(verdict.answer, False)] += 1
+                if verdict.answer is Answer.NAMED:
+                    wrong_ones.append((people.names[owner], people.names[other], verdict.likeness))
+            if own is None:
+                continue
+            (verdict,) = name_people([person], {"right": own}, likeness)
+            right[_outcome(verdict.answer, True)] += 1
+            count = int((gallery.owners == owner).sum()) - 1
+            by_photos.setdefault(min(count, 3), Counter())[_outcome(verdict.answer, True)] += 1
+            named = {str(p): folders[p] for p in nearest[:LOOK_ALIKES_BESIDE]}
+            (verdict,) = name_people([person], {"right": own, **named}, likeness)
+            beside[_outcome(verdict.answer, verdict.name == "right")] += 1
+            if verdict.answer is Answer.NAMED and verdict.name != "right":
+                wrong_ones.append((people.names[owner], str(verdict.name), verdict.likeness))
+    lines = [
+        "| trial | count | wrong | unsure | refused | right |",
+        "|---|---|---|---|---|---|",
+        _row("a look-alike's folder alone", alone),
+        _row("the right folder beside 4 look-alikes", beside),
+        _row("both", alone + beside),
+        _row("the right folder alone", right),
+    ]
+    lines += [
+        _row(f"the right folder alone, {count}{'+' if count == 3 else ''} photos", by_photos[count])
+        for count in sorted(by_photos)
+    ]
+    lines += [f"wrong: {item}" for item in wrong_ones]
+    return "\n".join(lines)
+
+
+def _outcome(answer: Answer, is_right: bool) -> str:
+    if answer is Answer.NAMED:
+        return "right" if is_right else "wrong"
+    return "unsure" if answer is Answer.UNSURE else "refused"
+
+
+def _row(name: str, counted: Counter[str]) -> str:
+    total = max(1, sum(counted.values()))
+    cells = [
+        f"{counted[key]} ({100 * counted[key] / total:.1f} %)"
+        for key in ("unsure", "refused", "right")
+    ]
+    return f"| {name} | {total} | {counted['wrong']} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    wanted = [word for word in sys.argv[1:] if word not in ("limits", "clips")]
+    chosen = load_pack(wanted[0] if wanted else "bundled", threads=1)
+    if "limits" in sys.argv:
+        limits(chosen)
+    else:
+        print(trials(chosen))

@@ -1,0 +1,117 @@
+"""Who is who: tracks become people, people get names, and doubt stays doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vidref.faces.likeness import Likeness
+from vidref.faces.people import Answer, Appearance, join_tracks, name_people
+
+LIKENESS = Likeness(same=0.5, doubtful=0.4, margin=0.1, agrees=0.25, joins=0.4, spread=0.05)
+RNG = np.random.default_rng(0)
+FACES = np.linalg.qr(RNG.normal(size=(64, 64)))[0].astype(np.float32)
+
+
+def seen(who, first, last, track, views=6, likeness=0.8, quality=0.8):
+    """A track of person `who` whose views have about this cosine with the person's true face."""
+    rng = np.random.default_rng((track, 7))
+    vectors = []
+    for _ in range(views):
+        stray = rng.normal(size=64)
+        stray -= (stray @ FACES[who]) * FACES[who]
+        stray /= np.linalg.norm(stray)
+        vectors.append(likeness * FACES[who] + np.sqrt(1 - likeness**2) * stray)
+    embeddings = np.array(vectors, np.float32).reshape(views, 64)
+    return Appearance(track, first, last, embeddings, np.full(views, quality, np.float32))
+
+
+def test_tracks_of_one_person_are_joined_across_cuts_and_others_are_not():
+    tracks = [
+        seen(0, 0, 2, 1),
+        seen(1, 0, 2, 2),
+        seen(0, 3, 5, 3),
+        seen(1, 6, 8, 4),
+        seen(2, 6, 8, 5),
+    ]
+    people = join_tracks(tracks, LIKENESS)
+    assert [person.tracks for person in people] == [(1, 3), (2, 4), (5,)]
+    assert all(0.5 < person.confidence <= 1 for person in people)
+
+
+def test_two_who_are_visible_at_once_are_never_one_person_however_alike():
+    twins = [seen(0, 0, 4, 1, likeness=0.99), seen(0, 3, 6, 2, likeness=0.99)]
+    assert [p.tracks for p in join_tracks(twins, LIKENESS)] == [(1,), (2,)]
+    # Nor by way of a third track that either could be.
+    third = seen(0, 8, 9, 3, likeness=0.99)
+    assert sorted(len(p.tracks) for p in join_tracks([*twins, third], LIKENESS)) == [1, 2]
+
+
+def test_bad_views_hardly_count_beside_good_ones():
+    good, bad = seen(0, 0, 1, 1, views=2, quality=0.9), seen(1, 0, 1, 2, views=6, quality=0.1)
+    both = Appearance(
+        3,
+        2,
+        3,
+        np.concatenate([good.embeddings, bad.embeddings]),
+        np.concatenate([good.qualities, bad.qualities]),
+    )
+    assert both.face is not None
+    assert float(both.face @ FACES[0]) > 0.8 > 0.4 > float(both.face @ FACES[1])
+
+
+def test_a_track_whose_face_is_not_known_stays_by_itself_and_gets_no_name():
+    blank = Appearance(9, 5, 6, np.zeros((0, 64), np.float32), np.zeros(0, np.float32))
+    people = join_tracks([seen(0, 0, 2, 1), blank], LIKENESS)
+    assert [person.tracks for person in people] == [(1,), (9,)]
+    verdicts = name_people(people, {"Ada": FACES[0]}, LIKENESS)
+    assert [verdict.answer for verdict in verdicts] == [Answer.NAMED, Answer.UNKNOWN]
+
+
+def test_no_tracks_are_no_people():
+    assert join_tracks([], LIKENESS) == []
+    assert name_people([], {"Ada": FACES[0]}, LIKENESS) == []
+
+
+def test_the_one_who_is_clearly_most_alike_gives_the_name():
+    people = join_tracks([seen(0, 0, 2, 1)], LIKENESS)
+    (verdict,) = name_people(people, {"Ada": FACES[0], "Bob": FACES[1]}, LIKENESS)
+    assert (verdict.answer, verdict.name) == (Answer.NAMED, "Ada")
+    assert verdict.confidence > 0.9
+
+
+@pytest.mark.parametrize(
+    ("cosine", "answer"), [(0.3, Answer.UNKNOWN), (0.45, Answer.UNSURE), (0.6, Answer.NAMED)]
+)
+def test_between_no_and_yes_the_answer_is_unsure(cosine, answer):
+    people = join_tracks([seen(0, 0, 2, 1, views=1, likeness=1.0)], LIKENESS)
+    folder = cosine * FACES[0] + np.sqrt(1 - cosine**2) * FACES[1]
+    (verdict,) = name_people(people, {"Ada": folder.astype(np.float32)}, LIKENESS)
+    assert verdict.answer is answer
+    assert verdict.reason.endswith(".")
+
+
+def test_two_folders_that_are_nearly_as_alike_leave_it_unsure():
+    people = join_tracks([seen(0, 0, 2, 1, views=1, likeness=1.0)], LIKENESS)
+    folders = {
+        name: (c * FACES[0] + np.sqrt(1 - c * c) * FACES[k]).astype(np.float32)
+        for name, c, k in (("Ada", 0.7, 1), ("Eve", 0.66, 2))
+    }
+    (verdict,) = name_people(people, folders, LIKENESS)
+    assert verdict.answer is Answer.UNSURE
+    assert "Eve" in verdict.reason
+
+
+def test_one_name_is_not_given_to_two_who_are_visible_together():
+    people = join_tracks(
+        [seen(0, 0, 4, 1, likeness=0.95), seen(0, 1, 3, 2, likeness=0.75)], LIKENESS
+    )
+    verdicts = name_people(people, {"Ada": FACES[0]}, LIKENESS)
+    assert [verdict.answer for verdict in verdicts] == [Answer.NAMED, Answer.UNSURE]
+
+
+def test_without_references_nobody_has_a_name():
+    people = join_tracks([seen(0, 0, 2, 1)], LIKENESS)
+    (verdict,) = name_people(people, {}, LIKENESS)
+    assert verdict.answer is Answer.UNKNOWN
+    assert verdict.name is None
