@@ -108,6 +108,14 @@ class FacesSettings(_Branch):
     min_face: Annotated[float, Field(ge=0)]
     max_faces: Annotated[int, Field(ge=1)] | None
     detect_every: Annotated[int, Field(ge=1)] | None
+    plan: Path | None
+
+
+class JobSettings(_Branch):
+    """How long work is cut up, so that nothing finished is lost."""
+
+    segment_s: Annotated[Fraction, BeforeValidator(parse_time), Field(gt=0)]
+    restart: bool
 
 
 class Settings(_Branch):
@@ -118,6 +126,7 @@ class Settings(_Branch):
     picture: PictureSettings
     faces: FacesSettings
     model: ModelSettings
+    job: JobSettings
     threads: Annotated[int, Field(ge=0)]
     queue_frames: Annotated[int, Field(ge=1)]
 
