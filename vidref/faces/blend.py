@@ -1,0 +1,132 @@
+"""A restored crop back into its frame: only the face, in the input's colours, under what hides it.
+
+    thumbnails   what covers the face, and the colour match (64 px: blind to noise)
+    crop         the change, brought to the size that the face has in the frame
+    frame        the large face's own detail and the film's own grain
+
+Pure functions of pictures. Nothing is remembered from frame to frame, and every weight follows from
+the aligned square and from low frequencies, so that blending itself cannot flicker.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.colour_match import (
+    THUMB_PX,
+    Plane,
+    as_float,
+    as_grey,
+    luma,
+    thumbnail,
+    tint_of,
+    tinted,
+)
+from vidref.faces.geometry import MOST_REDUCED, Placement, to_frame
+from vidref.faces.mask import face_mask, inside_frame, region_of
+from vidref.faces.occlusion import occluded
+from vidref.faces.own_detail import own_grain, own_structure
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A region of the frame with its face rebuilt: `rgb` uint16 over 0..65535 whatever the source
+    was, so that nothing is rounded twice, and `mask` 0..1, 0 where nothing may move.
+    """
+
+    rgb: NDArray[np.uint16]
+    mask: Plane
+
+
+def place_back(
+    region: NDArray[Any],
+    crop: NDArray[Any],
+    restored: NDArray[Any],
+    placement: Placement,
+    strength: float = 1.0,
+    grain: float = 1.0,
+) -> Placed:
+    """The restored square put back into `region`, of which `crop` was taken at `placement`.
+
+    `region` holds the square as far as the frame does; `placement` is in its pixels. Pictures are
+    whole numbers over their type's span or floats in 0..1. `grain` is the share of the frame's own
+    noise that a rebuilt face gets back.
+    """
+    height, width = region.shape[:2]
+    placed = Placed(_sixteen_bits(region), np.zeros((height, width), np.float32))
+    left, top, right, bottom = region_of(placement, (width, height))
+    if right <= left or bottom <= top or strength == 0:
+        return placed
+    part = (slice(top, bottom), slice(left, right))
+    window = _Window(placement, left, top, right - left, bottom - top)
+
+    shown = inside_frame(placement, (width, height), THUMB_PX)
+    weight = face_mask(THUMB_PX) * shown
+    small_crop, small_restored = thumbnail(crop), thumbnail(restored)
+    tint = tint_of(small_crop, shown)
+    covered, change = occluded(tinted(small_restored, tint), small_crop, weight)
+
+    before = as_float(region[part])
+    rebuilt = tinted(window.warp(as_float(restored)), tint) + window.warp_smooth(change)
+    if placement.size_px > crop.shape[0] * 0.875:
+        fine = before - window.warp(as_float(crop))
+        rebuilt += own_structure(fine, placement.size_px / crop.shape[0], before)
+    if grain > 0:
+        rebuilt += as_grey(np.float32(grain) * own_grain(before, rebuilt))
+    if tint.is_grey:
+        rebuilt = as_grey(luma(rebuilt))
+    mask = window.warp_smooth(face_mask(THUMB_PX) * (1 - covered))
+    placed.rgb[part] = _sixteen_bits(rebuilt)
+    placed.mask[part] = np.clip(mask, 0, 1) * np.float32(min(1.0, strength))
+    return placed
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A part of the region, and the way into it from any picture of the square."""
+
+    placement: Placement
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def warp(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A picture of the square in the window's pixels, averaged first where it is finer."""
+        import cv2
+
+        side = max(1, math.ceil(self.placement.size_px))
+        if side * MOST_REDUCED < square.shape[0]:
+            square = np.asarray(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA))
+        return self._warp(square, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+
+    def warp_smooth(self, thumb: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A thumbnail, which has no detail to lose, in the window's pixels; nothing beyond it."""
+        import cv2
+
+        finer = cv2.resize(thumb, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        return self._warp(np.asarray(finer), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+
+    def _warp(self, square: NDArray[np.float32], how: int, border: int) -> NDArray[np.float32]:
+        import cv2
+
+        matrix = to_frame(self.placement, square.shape[0])
+        matrix[:, 2] -= self.left, self.top
+        warped = cv2.warpAffine(
+            square, matrix, (self.width, self.height), flags=how, borderMode=border
+        )
+        return np.asarray(warped, np.float32)
+
+
+def _sixteen_bits(picture: NDArray[Any]) -> NDArray[np.uint16]:
+    if picture.dtype == np.uint16:
+        return picture.copy()
+    if picture.dtype == np.uint8:
+        return picture.astype(np.uint16) * np.uint16(257)
+    whole = np.rint(np.clip(picture, 0, 1) * np.float32(65535))
+    return np.asarray(whole, np.uint16)

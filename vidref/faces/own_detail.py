@@ -1,0 +1,107 @@
+"""What of the frame's own finest band stays in a restored face: detail of large faces, and grain.
+
+A model of 512 px says nothing about what is finer than its pixels, so a larger face keeps its own
+detail there. And a face without the grain of the film around it looks like a sticker. Both live in
+the finest band of the frame itself; what rises above the noise in it is structure, the rest is
+noise. Reusing the film's own noise keeps it moving, and ending, exactly as the film's.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.colour_match import Picture, Plane, as_grey, blur, luma
+
+GRAIN_BAND = 1.5
+"""Deviation in frame pixels of the blur that grain is finer than."""
+NO_GRAIN, GRAIN = 0.7 / 255, 1.5 / 255
+"""Noise below the first is a codec's rounding; from the second on it is put back in full."""
+WILDEST = 3.0
+"""Grain is cut at so many deviations: dust and scratches are not grain."""
+STANDS_OUT = 4.0
+"""Local energy over the noise's from which a place is taken for structure for the most part."""
+WINDOW_PX = 9
+LEAST_FLOOR = 1 / 255
+QUIET, QUIET_BIAS = 0.25, 1.08
+"""The quantile of the local energies that is taken for noise, and what it falls short by."""
+BLACK, WHITE = 0.06, 0.94
+BLOCK_PX = 8
+
+
+def own_structure(fine: Picture, crop_pixel_px: float, shown: Picture) -> Picture:
+    """The part of `fine` (the frame less the model's input) that is a large face's own detail.
+
+    `crop_pixel_px` is the size of the model's pixel in the frame: below 1 there is nothing finer
+    than the model, and the hand-over is smooth. `shown` is the frame, searched for blocks.
+    """
+    grey = luma(shown)
+    energy = local_energy(luma(fine))
+    floor = max(noise_level(energy, grey), block_step(grey), LEAST_FLOOR)
+    share = structure_share(energy, floor) * np.float32(hand_over(crop_pixel_px))
+    return fine * as_grey(share)
+
+
+def hand_over(crop_pixel_px: float) -> float:
+    """0 for faces up to 448 px in a model of 512 px, 1 from 640 px on."""
+    way = min(1.0, max(0.0, (crop_pixel_px - 0.875) / (1.25 - 0.875)))
+    return way * way * (3 - 2 * way)
+
+
+def own_grain(region: Picture, rebuilt: Picture) -> Plane:
+    """The frame's noise as luma to add to a rebuilt face that lacks it; 0 for a clean picture."""
+    grey = luma(region)
+    fine = grey - blur(grey, GRAIN_BAND)
+    energy = local_energy(fine)
+    level = noise_level(energy, grey)
+    share = min(1.0, max(0.0, (level - NO_GRAIN) / (GRAIN - NO_GRAIN)))
+    if share == 0:
+        return np.zeros_like(fine)
+    face = luma(rebuilt)
+    there = noise_level(local_energy(face - blur(face, GRAIN_BAND)), grey)
+    lacking = np.float32(share * math.sqrt(1 - min(1.0, there / level) ** 2))
+    grain = np.clip(fine, -WILDEST * level, WILDEST * level)
+    return np.asarray(grain * (1 - structure_share(energy, level)) * lacking, np.float32)
+
+
+def local_energy(fine: Plane) -> Plane:
+    """The mean square of a fine band around each pixel."""
+    import cv2
+
+    return np.asarray(cv2.boxFilter(fine * fine, -1, (WINDOW_PX, WINDOW_PX)), np.float32)
+
+
+def noise_level(energy: Plane, grey: Plane) -> float:
+    """Deviation of the noise: that of the quieter places, where nothing but noise is.
+
+    Black and white are left out: what is cut off there has no noise.
+    """
+    some = (slice(None, None, 3), slice(None, None, 3))
+    shown = (grey[some] > BLACK) & (grey[some] < WHITE)
+    quiet = energy[some][shown]
+    return QUIET_BIAS * math.sqrt(float(np.quantile(quiet, QUIET))) if quiet.size else 0.0
+
+
+def structure_share(energy: Plane, level: float) -> Plane:
+    """0 where a fine band has no more energy than noise of this level, towards 1 where it has."""
+    over = np.maximum(energy / np.float32(level * level) - 1, 0)
+    return np.asarray(over / (over + np.float32(STANDS_OUT - 1)), np.float32)
+
+
+def block_step(grey: Plane) -> float:
+    """How much more the picture jumps on a codec's grid, wherever it begins, than off it."""
+    steps = [
+        _on_grid(np.abs(np.diff(grey, axis=1)).mean(0)),
+        _on_grid(np.abs(np.diff(grey, axis=0)).mean(1)),
+    ]
+    return max(steps)
+
+
+def _on_grid(jumps: NDArray[np.float32]) -> float:
+    whole = len(jumps) // BLOCK_PX * BLOCK_PX
+    if whole < 4 * BLOCK_PX:
+        return 0.0
+    by_phase = jumps[:whole].reshape(-1, BLOCK_PX).mean(0)
+    return float(by_phase.max() - np.median(by_phase))
