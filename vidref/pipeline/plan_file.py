@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from vidref.errors import InputError
 from vidref.media.unfinished import UnfinishedFile
-from vidref.pipeline.fingerprint import fingerprint
 from vidref.pipeline.plan import VERSION, Plan
+from vidref.pipeline.same_source import fingerprint
 
 WIDTH = 100
 MARK = "vidref_plan"
