@@ -97,6 +97,11 @@ def find_cuts(path: Path) -> list[int]:
     return cuts + [recent[index - seen] for index in detector.finish()]
 
 
+def looks_cut(one: Array, other: Array) -> bool:
+    """Whether two thumbnails are unrelated pictures: for stills, which may be of anything."""
+    return difference(_View.of(one), _View.of(other)) > UNLIKE
+
+
 def thumbnail(frame: av.video.frame.VideoFrame) -> Array:
     """The picture as 3 x 36 x 64 samples of 8-bit Y'CbCr, each the mean of its area."""
     # More threads than one cost twice the CPU time, and others wait for those cores.

@@ -1,0 +1,213 @@
+"""The evidence for each person: views of the clip read again and looked at closely, and photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vidref.faces.candidates import Candidate, best_share, likeness_of_stamps, together
+from vidref.faces.geometry import Placement, points_of
+from vidref.faces.likeness import Embedding, Likeness
+from vidref.faces.pack import FacePack, aligned
+from vidref.faces.photos import NamedPerson, Photo
+from vidref.faces.references import (
+    APART_S,
+    BEST_SHARE,
+    SAME_PICTURE,
+    WANTED,
+    choose_self_references,
+    weigh,
+)
+from vidref.faces.references import PhotoReference as ChosenPhoto
+from vidref.pipeline import plan
+from vidref.pipeline.footage import Footage
+from vidref.pipeline.looking import Seen
+from vidref.pipeline.naming import Somebody
+from vidref.pipeline.upright import as_stored, upright_rgb
+
+PASSED_OVER_SHOWN = 6
+"""Views that came near and were not chosen, told in the plan with their reasons."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A person's references, the weightiest first, and what was set aside."""
+
+    references: tuple[plan.Reference, ...]
+    set_aside: tuple[plan.SetAside, ...]
+
+
+def choose_evidence(
+    people: Sequence[Somebody],
+    named: Sequence[NamedPerson],
+    seen: Seen,
+    footage: Footage,
+    pack: FacePack,
+    likeness: Likeness,
+) -> list[Evidence]:
+    """The evidence for each of the people, in their order."""
+    photos = {person.name: person for person in named}
+    own = [_own_views(who, seen, likeness) for who in people]
+    embeddings = _looked_at_again([view for views in own for view in views], seen, footage, pack)
+    result = []
+    for who, views in zip(people, own, strict=True):
+        views = [replace(v, embedding=embeddings[_key(v)]) for v in views]
+        good = [v for v in views if _agrees(v, who.face, likeness)]
+        doubtful = [v for v in views if not _agrees(v, who.face, likeness)]
+        person = photos.get(who.name) if who.name is not None else None
+        result.append(_weighed(who, person, good, doubtful, seen, likeness))
+    return result
+
+
+def _own_views(who: Somebody, seen: Seen, likeness: Likeness) -> list[Candidate]:
+    parts = [seen.views[track.id].candidates for track in who.tracks if track.id in seen.views]
+    chosen = choose_self_references(parts, WANTED, who.face, likeness.agrees)
+    return [_steadied(view, who) for view in chosen]
+
+
+def _steadied(view: Candidate, who: Somebody) -> Candidate:
+    """The view with its track's smoothed square, which is nearer the truth than one look's."""
+    places = [
+        frame.placement
+        for track in who.tracks
+        if track.first <= view.frame <= track.last
+        for frame in track.frames
+        if frame.index == view.frame
+    ]
+    if not places:
+        return view
+    return replace(view, placement=min(places, key=lambda p: _distance(p, view.placement)))
+
+
+def _looked_at_again(
+    views: Sequence[Candidate], seen: Seen, footage: Footage, pack: FacePack
+) -> dict[tuple[int, Placement], Embedding]:
+    """How the recogniser sees each view; frames are read again, one at a time."""
+    by_pts: dict[int, list[Candidate]] = {}
+    for view in views:
+        by_pts.setdefault(int(seen.pts[view.frame]), []).append(view)
+    found: dict[tuple[int, Placement], Embedding] = {}
+    for pts, image in footage.again(by_pts):
+        rgb = upright_rgb(image, footage.turns(image))
+        crops = [aligned(rgb, points_of(view.placement).astype(np.float32)) for view in by_pts[pts]]
+        for view, vector in zip(by_pts[pts], pack.embed_aligned(crops), strict=True):
+            found[_key(view)] = vector
+    return found
+
+
+def _weighed(
+    who: Somebody,
+    person: NamedPerson | None,
+    good: Sequence[Candidate],
+    doubtful: Sequence[Candidate],
+    seen: Seen,
+    likeness: Likeness,
+) -> Evidence:
+    photos = person.photos if person else ()
+    face = who.face if who.face is not None else _mean_of(good)
+    chosen = weigh(good, photos, face, likeness) if good or photos else []
+    references: list[plan.Reference] = []
+    used: set[int] = set()
+    for reference in chosen:
+        item = reference.photo if isinstance(reference, ChosenPhoto) else reference.view
+        used.add(id(item))
+        references.append(_planned(item, reference.weight, seen))
+    aside = [_passed_over_photo(photo) for photo in photos if id(photo) not in used]
+    aside += [
+        plan.SetAside(item.reason, photo=item.path.resolve())
+        for item in (person.set_aside if person else ())
+    ]
+    reasons = [
+        (v, "The face in it does not agree with this person's other views.") for v in doubtful
+    ]
+    reasons += [(v, "Other references are better.") for v in good if id(v) not in used]
+    reasons += _passed_over(who, [*good, *doubtful], seen)
+    aside += [_set_aside(view, reason, seen) for view, reason in reasons]
+    return Evidence(tuple(references), tuple(aside))
+
+
+def _planned(item: Candidate | Photo, weight: float, seen: Seen) -> plan.Reference:
+    quality, weight = round(item.quality.score, 3), round(weight, 3)
+    if isinstance(item, Photo):
+        square = plan.square_of(item.placement)
+        return plan.PhotoReference(item.path.resolve(), item.sha256, square, quality, weight)
+    return plan.FrameReference(int(seen.pts[item.frame]), _stored(item, seen), quality, weight)
+
+
+def _passed_over_photo(photo: Photo) -> plan.SetAside:
+    return plan.SetAside(
+        "Other references are better.",
+        photo=photo.path.resolve(),
+        face=plan.square_of(photo.placement),
+        quality=round(photo.quality.score, 3),
+    )
+
+
+def _set_aside(view: Candidate, reason: str, seen: Seen) -> plan.SetAside:
+    return plan.SetAside(
+        reason,
+        pts=int(seen.pts[view.frame]),
+        face=_stored(view, seen),
+        quality=round(view.quality.score, 3),
+    )
+
+
+def _passed_over(
+    who: Somebody, chosen: Sequence[Candidate], seen: Seen
+) -> list[tuple[Candidate, str]]:
+    """The best views that were not chosen, and why not."""
+    parts = [seen.views[track.id].candidates for track in who.tracks if track.id in seen.views]
+    views, counts = together(parts)
+    least = best_share(counts, BEST_SHARE)
+    taken = {(view.frame, view.time_s) for view in chosen}
+    rest = [view for view in views if (view.frame, view.time_s) not in taken]
+    rest.sort(key=lambda view: -view.quality.score)
+    return [(view, _why_not(view, chosen, least)) for view in _apart(rest)[:PASSED_OVER_SHOWN]]
+
+
+def _apart(views: Sequence[Candidate]) -> list[Candidate]:
+    """Without those of a moment that a better one shows already."""
+    kept: list[Candidate] = []
+    for view in views:
+        if all(abs(view.time_s - other.time_s) >= APART_S for other in kept):
+            kept.append(view)
+    return kept
+
+
+def _why_not(view: Candidate, chosen: Sequence[Candidate], least: float) -> str:
+    if view.quality.score < least:
+        return f"The view is not among the best tenth: {view.quality.weakest()}."
+    for other in chosen:
+        if abs(view.time_s - other.time_s) < APART_S:
+            return f"It is the same moment as the reference at {other.time_s:.1f} s."
+        if likeness_of_stamps(view.stamp, other.stamp) >= SAME_PICTURE:
+            return f"It shows nothing that the reference at {other.time_s:.1f} s does not."
+    return "Others add more: they are better, or show the face differently."
+
+
+def _agrees(view: Candidate, face: Embedding | None, likeness: Likeness) -> bool:
+    if face is None or view.embedding is None:
+        return True
+    return float(view.embedding @ face) >= likeness.agrees
+
+
+def _mean_of(views: Sequence[Candidate]) -> Embedding:
+    vectors = [view.embedding for view in views if view.embedding is not None]
+    total = np.sum(vectors, axis=0)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-9), np.float32)
+
+
+def _stored(view: Candidate, seen: Seen) -> plan.Square:
+    width, height = (int(side) for side in seen.sizes[view.frame])
+    placement = as_stored(view.placement, int(seen.turns[view.frame]), width, height)
+    return plan.square_of(placement)
+
+
+def _key(view: Candidate) -> tuple[int, Placement]:
+    return view.frame, view.placement
+
+
+def _distance(one: Placement, other: Placement) -> float:
+    return float(np.hypot(*np.subtract(one.centre_xy, other.centre_xy)))

@@ -1,0 +1,82 @@
+"""Which faces are restored and which are left alone, each with its reason as a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidref.faces.paths import Track
+from vidref.pipeline.looking import Views
+from vidref.pipeline.naming import Somebody
+
+SHARP_ENOUGH = 0.9
+"""Sharpness of the median view from which a face is beyond what the model would make of it."""
+FULL_PX = 512
+MOSTLY = 0.5
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user wants restored."""
+
+    people: tuple[str, ...]
+    min_face_px: float
+    max_faces: int | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    restore: bool
+    why: str
+
+
+def decide(people: Sequence[Somebody], views: dict[int, Views], wish: Wish) -> dict[int, Decision]:
+    """For every track's id whether it is restored."""
+    decisions = {
+        track.id: _alone(who, track, views.get(track.id), wish)
+        for who in people
+        for track in who.tracks
+    }
+    if wish.max_faces is not None:
+        tracks = [track for who in people for track in who.tracks]
+        _keep_largest([t for t in tracks if decisions[t.id].restore], wish.max_faces, decisions)
+    return decisions
+
+
+def size_of(track: Track) -> float:
+    return float(np.median([frame.placement.size_px for frame in track.frames]))
+
+
+def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish) -> Decision:
+    """The decision for a track by itself, whoever else is in the picture."""
+    if wish.people and who.name not in wish.people:
+        asked = ", ".join(wish.people)
+        return Decision(False, f"This is not surely one of those asked for ({asked}).")
+    size = size_of(track)
+    if size < wish.min_face_px:
+        needed = f"{wish.min_face_px:g} px are asked for"
+        return Decision(False, f"The face is too small ({size:.0f} px; {needed}).")
+    sharp = float(np.median(views.sharpness)) if views and views.sharpness else 0.0
+    if sharp >= SHARP_ENOUGH and size >= FULL_PX:
+        return Decision(False, f"The face is sharp already ({sharp:.2f} of 1, {size:.0f} px).")
+    return Decision(True, f"The face has lost detail (sharpness {sharp:.2f} of 1, {size:.0f} px).")
+
+
+def _keep_largest(tracks: list[Track], most: int, decisions: dict[int, Decision]) -> None:
+    """Leaves alone what has `most` larger faces beside it for most of the time."""
+    sizes = {track.id: size_of(track) for track in tracks}
+    frames = {track.id: {frame.index for frame in track.frames} for track in tracks}
+    by_shot: dict[int, list[Track]] = {}
+    for track in tracks:
+        by_shot.setdefault(track.shot, []).append(track)
+    for together in by_shot.values():
+        for track in together:
+            larger = [t for t in together if sizes[t.id] > sizes[track.id]]
+            mine = frames[track.id]
+            crowded = sum(sum(i in frames[t.id] for t in larger) >= most for i in mine)
+            if crowded > MOSTLY * len(mine):
+                noun = "face is" if most == 1 else "faces are"
+                why = f"{most} larger {noun} in the picture, and no more are asked for."
+                decisions[track.id] = Decision(False, why)
