@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from vidref.cli.evaluate_clip import clip
-from vidref.errors import InputError
-from vidref.evaluation.clips import View, measure_clip, paired, warp_errors
+from vidref.errors import InputError, SettingsError
+from vidref.evaluation.clip_motion import shake, warp_errors
+from vidref.evaluation.clips import measure_clip, paired
 from vidref.evaluation.judges import Judges
 from vidref.faces.pack import DetectedFace
 
@@ -67,16 +68,21 @@ def test_what_moves_with_the_truth_is_steady_and_what_flickers_is_not() -> None:
     base = np.clip((base - 127) * 6 + 127, 0, 255)
     first, second = base[:512, :512].astype(np.uint8), base[3:515, 2:514].astype(np.uint8)
 
-    def view(shown: np.ndarray, true: np.ndarray) -> View:
-        return View(shown, true, np.zeros(2), 100.0, None)
-
     darker = [(x * 0.8).astype(np.uint8) for x in (first, second)]
-    steady, floor = warp_errors(view(darker[0], first), view(darker[1], second))
-    unsteady, _ = warp_errors(view(darker[0], first), view(second, second))
-    still, _ = warp_errors(view(first, first), view(first, second))
+    steady, floor = warp_errors(darker[1], darker[0], second, first)
+    unsteady, _ = warp_errors(second, darker[0], second, second)
+    still, _ = warp_errors(first, first, second, first)
     assert floor < 3 and steady < 3
     assert unsteady > 3 * steady
     assert still > 2 * steady
+
+
+def test_shake_is_of_the_way_not_of_the_speed() -> None:
+    points = np.random.default_rng(0).uniform(0, 1, (68, 2))
+    gliding = [points + step * np.array([0.03, -0.01]) for step in range(3)]
+    assert shake(gliding) < 1e-9
+    jump = [points, points + np.array([0.01, 0.0]), points]
+    assert shake(jump) == pytest.approx(2.0)
 
 
 class TeacherPack:
@@ -123,9 +129,25 @@ def test_the_truth_itself_is_perfect_and_a_worse_clip_measures_worse(
     for name in ("landmarks", "identity_deviation", "identity_step", "warp_error"):
         assert measured[name] > perfect[name], name
     assert len(series.values["identity"]) == 6 and len(series.values["identity_step"]) == 5
+    assert perfect["warp_ratio"] == pytest.approx(1) and measured["warp_ratio"] > 1
+    assert perfect["shake"] == pytest.approx(perfect["shake_truth"])
+    assert perfect["shake"] < measured["shake"]
+    blind, _ = measure_clip(truth, worse, pack, judges, guide_is_truth=False)
+    assert blind["warp_ratio"] < 1 and blind["identity_step"] < blind["identity_step_input"]
+    assert not {"psnr", "identity", "landmarks", "face_psnr"} & set(blind)
     monkeypatch.setattr("vidref.faces.pack.load_pack", lambda source: pack)
     arguments = [str(worse), "--truth", str(truth), "--out", str(tmp_path / "out")]
     arguments += ["--judges", str(SHARED / "teachers")]
     result = CliRunner().invoke(clip, arguments, catch_exceptions=False)
     assert f"{measured['identity']:.3f}" in result.output
     assert (tmp_path / "out" / "worse.csv").exists()
+    arguments = [str(truth), "--input", str(worse), "--judges", str(SHARED / "teachers")]
+    result = CliRunner().invoke(clip, arguments, catch_exceptions=False)
+    assert "warp_error_input" in result.output and "psnr |" not in result.output
+
+
+def test_a_clip_needs_something_to_be_measured_against(tmp_path: Path) -> None:
+    alone = write_clip(tmp_path / "alone.mkv", [np.zeros((32, 32, 3), np.uint8)])
+    for arguments in ([], ["--truth", str(alone), "--input", str(alone)]):
+        result = CliRunner().invoke(clip, [str(alone), *arguments])
+        assert isinstance(result.exception, SettingsError)

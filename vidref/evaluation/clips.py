@@ -1,7 +1,9 @@
-"""The video protocol: a restored clip against the true one, frame by frame and over time.
+"""The video protocol: a restored clip frame by frame and over time, against the true one.
 
-The truth says where the face is: the largest face of every true frame is aligned by its own
-landmarks in both clips, so that a restoration cannot move its own measuring window.
+A guide says where the face is and how it moves: its largest face in every frame is aligned by its
+own landmarks in both clips, so that a restoration cannot move its own measuring window. The guide
+is the true clip; real footage has none, so there the degraded clip guides, and only what needs no
+truth is measured.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import numpy as np
 
 from vidref.errors import InputError
 from vidref.evaluation import metrics
-from vidref.evaluation.judges import SQUARE_512, Judges, landmark_error
+from vidref.evaluation.clip_motion import shake, warp_errors
+from vidref.evaluation.judges import SQUARE_512, Judges, landmark_error, unit
 from vidref.faces.pack import DetectedFace, FacePack
 
 NEW_PLACE = 0.25
@@ -59,73 +62,105 @@ class View:
     """One frame's face in both clips: aligned squares and what the judges say of them."""
 
     square: np.ndarray
-    true_square: np.ndarray
+    guide_square: np.ndarray
     centre: np.ndarray
     width: float
     embedding: np.ndarray | None
+    guide_embedding: np.ndarray | None
+    points: np.ndarray | None
+    guide_points: np.ndarray | None
 
 
 def measure_clip(
-    restored: Path, truth: Path, pack: FacePack, judges: Judges, reference: np.ndarray | None = None
+    restored: Path,
+    guide: Path,
+    pack: FacePack,
+    judges: Judges,
+    reference: np.ndarray | None = None,
+    guide_is_truth: bool = True,
 ) -> tuple[dict[str, float], Series]:
     """Means over the clip, and the series they come from. `reference` is an aligned face."""
     series = Series()
+    word = "truth" if guide_is_truth else "input"
     known = None
     if reference is not None and judges.identity is not None:
         known = judges.identity.embed(reference)
-    before: View | None = None
+    run: list[View] = []
+    embeddings: list[np.ndarray] = []
     count = 0
-    for frame, true_frame in paired(restored, truth):
+    for frame, guide_frame in paired(restored, guide):
         count += 1
-        series.add("psnr", metrics.psnr(frame, true_frame))
-        series.add("ssim", metrics.ssim(frame, true_frame))
-        view = face_of(frame, true_frame, pack, judges)
+        if guide_is_truth:
+            series.add("psnr", metrics.psnr(frame, guide_frame))
+            series.add("ssim", metrics.ssim(frame, guide_frame))
+        view = face_of(frame, guide_frame, pack, judges)
         if view is None:
-            before = None
+            run = []
             continue
-        series.add("face_psnr", metrics.psnr(view.square, view.true_square))
-        if judges.identity is not None and view.embedding is not None:
-            series.add("identity", float(view.embedding @ judges.identity.embed(view.true_square)))
-            if known is not None:
-                series.add("identity_ref", float(view.embedding @ known))
-        if judges.landmarks is not None:
-            found = judges.landmarks.find(view.square)
-            series.add("landmarks", landmark_error(found, judges.landmarks.find(view.true_square)))
-        if before is not None and same_place(before, view):
-            compare_in_time(series, before, view)
-        before = view
-    return {"frames": float(count), **series.summary()}, series
+        if run and not same_place(run[-1], view):
+            run = []
+        run = [*run[-2:], view]
+        measure_view(series, view, known, guide_is_truth)
+        if view.embedding is not None:
+            embeddings.append(view.embedding)
+        compare_in_time(series, run, word)
+    found = {"frames": float(count), **series.summary()}
+    if embeddings:
+        mean = unit(np.sum(embeddings, axis=0))
+        found["identity_spread"] = 1 - float(np.mean([one @ mean for one in embeddings]))
+    if found.get(f"warp_error_{word}"):
+        found["warp_ratio"] = found["warp_error"] / found[f"warp_error_{word}"]
+    return found, series
 
 
-def paired(restored: Path, truth: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def measure_view(
+    series: Series, view: View, known: np.ndarray | None, guide_is_truth: bool
+) -> None:
+    """One frame by itself."""
+    psnr = metrics.psnr(view.square, view.guide_square)
+    series.add("face_psnr" if guide_is_truth else "face_psnr_input", psnr)
+    if view.embedding is not None and view.guide_embedding is not None:
+        alike = float(view.embedding @ view.guide_embedding)
+        series.add("identity" if guide_is_truth else "identity_input", alike)
+        if known is not None:
+            series.add("identity_ref", float(view.embedding @ known))
+    if guide_is_truth and view.points is not None and view.guide_points is not None:
+        series.add("landmarks", landmark_error(view.points, view.guide_points))
+
+
+def paired(restored: Path, guide: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames of both clips; different lengths or sizes are an error, not a shorter measurement."""
-    mine, theirs = frames_of(restored), frames_of(truth)
-    for number, true_frame in enumerate(theirs):
+    mine, theirs = frames_of(restored), frames_of(guide)
+    for number, guide_frame in enumerate(theirs):
         frame = next(mine, None)
         if frame is None:
-            raise InputError(f"{restored} ends after {number} frames and {truth} goes on.")
-        if frame.shape != true_frame.shape:
-            raise InputError(f"{restored} and {truth} differ in size: they are not the same clip.")
-        yield frame, true_frame
+            raise InputError(f"{restored} ends after {number} frames and {guide} goes on.")
+        if frame.shape != guide_frame.shape:
+            raise InputError(f"{restored} and {guide} differ in size: they are not the same clip.")
+        yield frame, guide_frame
     if next(mine, None) is not None:
-        raise InputError(f"{restored} has more frames than {truth}.")
+        raise InputError(f"{restored} has more frames than {guide}.")
 
 
 def face_of(
-    frame: np.ndarray, true_frame: np.ndarray, pack: FacePack, judges: Judges
+    frame: np.ndarray, guide_frame: np.ndarray, pack: FacePack, judges: Judges
 ) -> View | None:
-    """The largest true face, in both frames."""
-    face = largest_face(true_frame, pack)
+    """The guide's largest face, in both frames."""
+    face = largest_face(guide_frame, pack)
     if face is None:
         return None
     matrix = to_square(face)
-    square, true_square = (warp(image, matrix) for image in (frame, true_frame))
+    square, guide_square = (warp(image, matrix) for image in (frame, guide_frame))
+    identity, landmarks = judges.identity, judges.landmarks
     return View(
         square=square,
-        true_square=true_square,
+        guide_square=guide_square,
         centre=face.landmarks_xy.mean(0),
         width=float(face.box_xyxy[2] - face.box_xyxy[0]),
-        embedding=None if judges.identity is None else judges.identity.embed(square),
+        embedding=None if identity is None else identity.embed(square),
+        guide_embedding=None if identity is None else identity.embed(guide_square),
+        points=None if landmarks is None else landmarks.find(square),
+        guide_points=None if landmarks is None else landmarks.find(guide_square),
     )
 
 
@@ -156,36 +191,22 @@ def same_place(before: View, view: View) -> bool:
     return moved < NEW_PLACE * view.width
 
 
-def compare_in_time(series: Series, before: View, view: View) -> None:
-    """What changed from one frame to the next although nothing in the truth did."""
+def compare_in_time(series: Series, run: list[View], word: str) -> None:
+    """The last of up to three neighbouring views against those before it."""
+    if len(run) < 2:
+        return
+    before, view = run[-2:]
     if before.embedding is not None and view.embedding is not None:
         series.add("identity_step", 1 - float(before.embedding @ view.embedding))
-    error, floor = warp_errors(before, view)
+    if before.guide_embedding is not None and view.guide_embedding is not None:
+        step = 1 - float(before.guide_embedding @ view.guide_embedding)
+        series.add(f"identity_step_{word}", step)
+    error, floor = warp_errors(view.square, before.square, view.guide_square, before.guide_square)
     series.add("warp_error", error)
-    series.add("warp_error_truth", floor)
-
-
-def warp_errors(before: View, view: View) -> tuple[float, float]:
-    """Mean difference (levels of 255) of a frame and the one before carried along the true motion.
-
-    Of the restored face and of the true one; only where the truth itself can be carried along.
-    """
-    grey = [metrics.grey(v.true_square).astype(np.uint8) for v in (view, before)]
-    start = np.zeros((*grey[0].shape, 2), np.float32)
-    flow = cv2.calcOpticalFlowFarneback(grey[0], grey[1], start, 0.5, 4, 21, 3, 7, 1.5, 0)
-    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
-
-    def difference(now: np.ndarray, then: np.ndarray) -> np.ndarray:
-        carried = cv2.remap(then, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)
-        return np.asarray(np.abs(now.astype(np.float32) - carried.astype(np.float32)).mean(2))
-
-    true_error = difference(view.true_square, before.true_square)
-    # what appears or disappears cannot be carried along: no restoration is blamed for it
-    steady = true_error < 12
-    inner = np.zeros_like(steady)
-    inner[82:481, 56:456] = True
-    steady &= inner
-    if not steady.any():
-        return 0.0, 0.0
-    error = difference(view.square, before.square)
-    return float(error[steady].mean()), float(true_error[steady].mean())
+    series.add(f"warp_error_{word}", floor)
+    if len(run) == 3:
+        points = [one.points for one in run if one.points is not None]
+        guide_points = [one.guide_points for one in run if one.guide_points is not None]
+        if len(points) == len(guide_points) == 3:
+            series.add("shake", shake(points))
+            series.add(f"shake_{word}", shake(guide_points))
