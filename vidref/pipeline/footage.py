@@ -85,12 +85,7 @@ class _Clip:
             self._is_clean = damage is None
 
     def again(self, pts: Iterable[int]) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
-        wanted = list(pts)
-        if not wanted:
-            return
-        with FrameAccess(self._source, self._threads, self._deinterlace, self._is_clean) as access:
-            for frame in access.frames_at(wanted):
-                yield frame.pts, frame.image
+        return images_at(self._source, pts, self._threads, self._deinterlace, self._is_clean)
 
     def turns(self, image: av.video.frame.VideoFrame) -> int:
         return quarter_turns(self._clip.picture.rotation)
@@ -129,9 +124,7 @@ class _Stills:
                 yield View(index, index, index / STILLS_RATE, image, begins)
 
     def again(self, pts: Iterable[int]) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
-        for at in sorted(set(pts)):
-            for still in read_stills([self._paths[at]]):
-                yield at, still.image
+        return images_at(self._source, pts)
 
     def turns(self, image: av.video.frame.VideoFrame) -> int:
         return quarter_turns(image.rotation)
@@ -144,6 +137,25 @@ class _Stills:
 
     def notes(self) -> list[str]:
         return []
+
+
+def images_at(
+    source: Path,
+    pts: Iterable[int],
+    threads: int = 0,
+    deinterlace: bool = False,
+    is_clean: bool | None = None,
+) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
+    """Some pictures of a clip, photo or folder by their pts, in the order of time."""
+    wanted = sorted(set(pts))
+    if is_stills(source):
+        paths = find_stills(source)
+        for at, still in zip(wanted, read_stills([paths[at] for at in wanted]), strict=True):
+            yield at, still.image
+    elif wanted:
+        with FrameAccess(source, threads, deinterlace, is_clean) as access:
+            for frame in access.frames_at(wanted):
+                yield frame.pts, frame.image
 
 
 def frames_expected(reader: Reader) -> int | None:
