@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidref.faces.candidates import Candidate, best_share, likeness_of_stamps, together
-from vidref.faces.geometry import Placement, points_of
+from vidref.faces.candidates import Candidate, Candidates, best_share, likeness_of_stamps, together
+from vidref.faces.geometry import CROP_PX, Placement, points_of, to_frame
 from vidref.faces.likeness import Embedding, Likeness
 from vidref.faces.pack import FacePack, aligned
+from vidref.faces.paths import Track
 from vidref.faces.photos import NamedPerson, Photo
 from vidref.faces.references import (
     APART_S,
@@ -27,6 +28,8 @@ from vidref.pipeline.looking import Seen
 from vidref.pipeline.naming import Somebody
 from vidref.pipeline.upright import as_stored, upright_rgb
 
+MOST_STRAYING = 0.15
+"""How far, in shares of the side, one look may be from the smoothed path and be believed."""
 PASSED_OVER_SHOWN = 6
 """Views that came near and were not chosen, told in the plan with their reasons."""
 
@@ -49,36 +52,50 @@ def choose_evidence(
 ) -> list[Evidence]:
     """The evidence for each of the people, in their order."""
     photos = {person.name: person for person in named}
-    own = [_own_views(who, seen, likeness) for who in people]
+    parts = [_views_of(who, seen) for who in people]
+    own = [
+        choose_self_references(part, WANTED, who.face, likeness.agrees)
+        for who, part in zip(people, parts, strict=True)
+    ]
     embeddings = _looked_at_again([view for views in own for view in views], seen, footage, pack)
     result = []
-    for who, views in zip(people, own, strict=True):
+    for who, part, views in zip(people, parts, own, strict=True):
         views = [replace(v, embedding=embeddings[_key(v)]) for v in views]
         good = [v for v in views if _agrees(v, who.face, likeness)]
         doubtful = [v for v in views if not _agrees(v, who.face, likeness)]
         person = photos.get(who.name) if who.name is not None else None
-        result.append(_weighed(who, person, good, doubtful, seen, likeness))
+        result.append(_weighed(who, person, good, doubtful, part, seen, likeness))
     return result
 
 
-def _own_views(who: Somebody, seen: Seen, likeness: Likeness) -> list[Candidate]:
-    parts = [seen.views[track.id].candidates for track in who.tracks if track.id in seen.views]
-    chosen = choose_self_references(parts, WANTED, who.face, likeness.agrees)
-    return [_steadied(view, who) for view in chosen]
-
-
-def _steadied(view: Candidate, who: Somebody) -> Candidate:
-    """The view with its track's smoothed square, which is nearer the truth than one look's."""
-    places = [
-        frame.placement
+def _views_of(who: Somebody, seen: Seen) -> list[Candidates]:
+    """What was kept of each track, without the looks that were mistaken."""
+    return [
+        replace(seen.views[track.id].candidates, best=_steadied(track, seen))
         for track in who.tracks
-        if track.first <= view.frame <= track.last
-        for frame in track.frames
-        if frame.index == view.frame
+        if track.id in seen.views
     ]
-    if not places:
-        return view
-    return replace(view, placement=min(places, key=lambda p: _distance(p, view.placement)))
+
+
+def _steadied(track: Track, seen: Seen) -> list[Candidate]:
+    """The views that lie on their track's smoothed path, each moved onto it."""
+    views = seen.views[track.id].candidates.best
+    frames = {view.frame for view in views}
+    path = {f.index: f.placement for f in track.frames if f.index in frames}
+    return [
+        replace(view, placement=path[view.frame])
+        for view in views
+        if view.frame in path and _strays(view.placement, path[view.frame]) < MOST_STRAYING
+    ]
+
+
+def _strays(one: Placement, other: Placement) -> float:
+    """How far the square's corners are apart, as a share of its side."""
+    corners = [
+        to_frame(p) @ np.array([[0, 0, 1], [CROP_PX, 0, 1], [0, CROP_PX, 1]]).T
+        for p in (one, other)
+    ]
+    return float(np.linalg.norm(corners[0] - corners[1], axis=0).max() / other.size_px)
 
 
 def _looked_at_again(
@@ -102,6 +119,7 @@ def _weighed(
     person: NamedPerson | None,
     good: Sequence[Candidate],
     doubtful: Sequence[Candidate],
+    parts: Sequence[Candidates],
     seen: Seen,
     likeness: Likeness,
 ) -> Evidence:
@@ -123,7 +141,7 @@ def _weighed(
         (v, "The face in it does not agree with this person's other views.") for v in doubtful
     ]
     reasons += [(v, "Other references are better.") for v in good if id(v) not in used]
-    reasons += _passed_over(who, [*good, *doubtful], seen)
+    reasons += _passed_over(parts, [*good, *doubtful])
     aside += [_set_aside(view, reason, seen) for view, reason in reasons]
     return Evidence(tuple(references), tuple(aside))
 
@@ -155,10 +173,9 @@ def _set_aside(view: Candidate, reason: str, seen: Seen) -> plan.SetAside:
 
 
 def _passed_over(
-    who: Somebody, chosen: Sequence[Candidate], seen: Seen
+    parts: Sequence[Candidates], chosen: Sequence[Candidate]
 ) -> list[tuple[Candidate, str]]:
     """The best views that were not chosen, and why not."""
-    parts = [seen.views[track.id].candidates for track in who.tracks if track.id in seen.views]
     views, counts = together(parts)
     least = best_share(counts, BEST_SHARE)
     taken = {(view.frame, view.time_s) for view in chosen}
@@ -207,7 +224,3 @@ def _stored(view: Candidate, seen: Seen) -> plan.Square:
 
 def _key(view: Candidate) -> tuple[int, Placement]:
     return view.frame, view.placement
-
-
-def _distance(one: Placement, other: Placement) -> float:
-    return float(np.hypot(*np.subtract(one.centre_xy, other.centre_xy)))

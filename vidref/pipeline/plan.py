@@ -108,12 +108,12 @@ Reference = FrameReference | PhotoReference
 def _kind(reference: Any) -> str:
     """Which of the two a reference is, so that a mistake in it is told as that of its kind."""
     if isinstance(reference, dict):
-        return "photo" if "photo" in reference else "frame"
-    return "photo" if isinstance(reference, PhotoReference) else "frame"
+        return "a photo" if "photo" in reference else "a frame"
+    return "a photo" if isinstance(reference, PhotoReference) else "a frame"
 
 
 _EitherReference = Annotated[
-    Annotated[FrameReference, Tag("frame")] | Annotated[PhotoReference, Tag("photo")],
+    Annotated[FrameReference, Tag("a frame")] | Annotated[PhotoReference, Tag("a photo")],
     Discriminator(_kind),
 ]
 
