@@ -1,4 +1,4 @@
-"""What a reader hands on: frames, passing packets, and an account of what was damaged."""
+"""What a reader is asked for and hands on: frames, passing packets, an account of the damage."""
 
 from __future__ import annotations
 
@@ -70,3 +70,17 @@ class Span:
     @property
     def is_whole(self) -> bool:
         return self.start == 0 and self.end is None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of a clip's frames, told by their own timestamps: [start_pts, end_pts).
+
+    An open end is None. Decoding begins at the key packet shown at `entry_pts`, and then the frame
+    at `start_pts` has the number `first_index`; without one, it begins at the clip's beginning.
+    """
+
+    start_pts: int | None = None
+    end_pts: int | None = None
+    first_index: int = 0
+    entry_pts: int | None = None

@@ -111,7 +111,21 @@ def _add_picture(
         raise UnsupportedStreamError(
             f"{muxer} cannot hold {encoding.family} pictures; write an .mkv instead."
         ) from error
-    context = stream.codec_context
+    set_up_encoder(stream.codec_context, picture, muxer, encoding, threads)
+    stream.time_base = containers.output_time_base(muxer, picture)
+    stream.metadata.update(containers.kept_picture_tags(source.metadata))
+    stream.disposition = source.disposition
+    if picture.display_matrix:
+        stream.set_display_matrix(picture.display_matrix)
+    outline = Outline(stream)
+    _keep_pixel_shape(outline, stream, picture, muxer, encoding, output.file is None)
+    return outline
+
+
+def set_up_encoder(
+    context: Any, picture: Picture, muxer: str, encoding: Encoding, threads: int
+) -> None:
+    """Everything an encoder must be told before it opens."""
     context.width, context.height = picture.width, picture.height
     context.pix_fmt = encoding.pix_fmt
     context.time_base = 1 / encoding.rate
@@ -125,14 +139,6 @@ def _add_picture(
     if encoding.family == "hevc" and muxer in containers.MOV_FAMILY:
         context.codec_tag = "hvc1"  # QuickTime plays no other kind of HEVC
     context.options = dict(encoding.options)
-    stream.time_base = containers.output_time_base(muxer, picture)
-    stream.metadata.update(containers.kept_picture_tags(source.metadata))
-    stream.disposition = source.disposition
-    if picture.display_matrix:
-        stream.set_display_matrix(picture.display_matrix)
-    outline = Outline(stream)
-    _keep_pixel_shape(outline, stream, picture, muxer, encoding, output.file is None)
-    return outline
 
 
 def _keep_pixel_shape(

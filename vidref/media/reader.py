@@ -4,7 +4,9 @@ One pass over the file: nothing is decoded but the picture, and nothing is held 
 takes to hand it on. Two facts to know before editing:
 - the first frame is decoded when the reader opens, because headers do not know the true pixel
   format, field order or HDR metadata; what came before it waits in a short list;
-- damage is counted, not fatal: `reader.damage` says what was skipped.
+- damage is counted, not fatal: `reader.damage` says what was skipped;
+- a part of a clip is decoded from a key packet that lies before it, found by its own times, so
+  its frames are those of an unbroken reading wherever a jump in the file happens to land.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +29,7 @@ from vidref.media.clock import PresentationClock, UnbrokenClock, credible
 from vidref.media.complaints import Complaints
 from vidref.media.containers import is_clocked
 from vidref.media.deinterlace import deinterlaced
-from vidref.media.frames import Damage, Frame, Passing, Span
+from vidref.media.frames import Damage, Frame, Part, Passing, Span
 from vidref.media.opening import decoder_for, open_input, picture_stream
 from vidref.media.probe import PROGRESSIVE, Clip, describe_clip, is_cover_art
 
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 # Sound and subtitles lie a little before the picture they belong to; a seek goes back this far.
 SEEK_MARGIN_S = Fraction(2)
+# Where a jump lands too late (files without an index are searched by guesses), further back.
+ENTRY_MARGINS_S = (Fraction(0), Fraction(5), Fraction(60))
 
 
 class Reader:
@@ -49,30 +54,56 @@ class Reader:
         span: Span | None = None,
         threads: int = 0,
         deinterlace: bool = False,
+        part: Part | None = None,
+        clip: Clip | None = None,
     ) -> None:
-        """`source` is a path, or None for standard input."""
+        """`source` is a path, or None for standard input.
+
+        A `part` of the span needs the `clip` that a reader of all of it has described.
+        """
         self.span = span or Span()
         self.damage = Damage()
+        self.cover_art: dict[int, bytes] = {}
+        self.first_pts: int | None = None
         self._path = source
-        self._first_dts: int | None = None
-        self.container = open_input(source)
+        self._threads = threads
+        self._deinterlaces = deinterlace
+        self._decodes = True
+        self._part = part or Part()
+        self._packets_from_entry: Iterator[av.packet.Packet[Any]] | None = None
+        self._open()
         try:
-            self._video = picture_stream(self.container, self._name)
-            self._decoder = decoder_for(self._video, threads)
-            self._items = self._read()
-            if deinterlace:
-                self._items = deinterlaced(self._items)
-            self._held: list[Frame | Passing] = []
-            self.cover_art: dict[int, bytes] = {}
-            first = self._first_frame()
-            clip = describe_clip(source, self.container, self._video, first.image)
-            if deinterlace:
-                whole = replace(clip.picture, interlaced=False, field_order=PROGRESSIVE)
-                clip = replace(clip, picture=whole)
-            self.clip: Clip = clip
+            if self._part.entry_pts is not None:
+                self._packets_from_entry = self._enter(self._part.entry_pts)
+            self.clip = clip or self._describe()
         except BaseException:
             self.container.close()
             raise
+
+    def _open(self) -> None:
+        """Begin at the beginning, also for a second time."""
+        self._first_dts: int | None = None
+        self._held: list[Frame | Passing] = []
+        self.container = open_input(self._path)
+        try:
+            self._video = picture_stream(self.container, self._name)
+            self._decoder = decoder_for(self._video, self._threads)
+        except BaseException:
+            self.container.close()
+            raise
+        self._items = self._read()
+        if self._deinterlaces:
+            self._items = deinterlaced(self._items)
+        self._items = self._within_part(self._items)
+
+    def _describe(self) -> Clip:
+        first = self._first_frame()
+        self.first_pts = first.pts
+        clip = describe_clip(self._path, self.container, self._video, first.image)
+        if not self._deinterlaces:
+            return clip
+        whole = replace(clip.picture, interlaced=False, field_order=PROGRESSIVE)
+        return replace(clip, picture=whole)
 
     @property
     def video(self) -> av.video.stream.VideoStream:
@@ -83,11 +114,21 @@ class Reader:
         """The time on the file's own clock that the span's beginning stands for."""
         return self._clip_start() + self.span.start
 
+    @property
+    def end(self) -> Fraction | None:
+        """The time on the file's own clock at which the span ends."""
+        return None if self.span.end is None else self._clip_start() + self.span.end
+
     def __iter__(self) -> Iterator[Frame | Passing]:
         """Frames in presentation order, with the other streams' packets as they lie between."""
         while self._held:
             yield self._held.pop(0)
         yield from self._items
+
+    def packets(self) -> Iterator[Passing]:
+        """From here on only packets, the picture's too, as they lie in the file; no frame."""
+        self._decodes = False
+        return (item for item in self if isinstance(item, Passing))
 
     def __enter__(self) -> Self:
         return self
@@ -129,17 +170,20 @@ class Reader:
         rate = self._video.average_rate or self._video.guessed_rate or Fraction(25)
         usual = max(1, round(1 / (rate * base)))
         clock = PresentationClock(usual)
-        start = self.origin
-        end = None if self.span.end is None else self._clip_start() + self.span.end
-        self._seek(int((start - SEEK_MARGIN_S) / base))
+        start, end = self.origin, self.end
+        entry_pts = self._part.entry_pts
+        if entry_pts is None:
+            self._seek(int((start - SEEK_MARGIN_S) / base))
         index = 0
         for item in self._demux():
             if isinstance(item, Passing):
-                if self._is_wanted(item, start, end):
+                if item.stream_index == self._video.index or self._is_wanted(item, start, end):
                     yield item
                 continue
             if item is _END:
                 return
+            if entry_pts is not None and item.pts is not None and item.pts < entry_pts:
+                continue  # shown before the key it follows, and decoded without what it needs
             clock.first_packet_dts = self._first_dts
             pts = clock.stamp(item.pts, item.dts)
             self.damage.untimed_frames = clock.mended
@@ -161,20 +205,59 @@ class Reader:
         with suppress(av.error.FFmpegError, OSError):
             self.container.seek(ticks, stream=self._video, backward=True)
 
+    def _enter(self, entry_pts: int) -> Iterator[av.packet.Packet[Any]] | None:
+        """Packets from exactly that key on; None, begun anew, where no jump finds it."""
+        base = self._video.time_base or Fraction(1, 90_000)
+        for margin in ENTRY_MARGINS_S:
+            with suppress(av.error.FFmpegError, OSError):
+                ticks = entry_pts - round(margin / base)
+                self.container.seek(ticks, stream=self._video, backward=True)
+                packets = self.container.demux(self._video)
+                for packet in packets:
+                    if packet.pts is None or not packet.is_keyframe:
+                        continue
+                    if packet.pts == entry_pts:
+                        return chain([packet], packets)
+                    if packet.pts > entry_pts:
+                        break
+        self.container.close()
+        self._part = replace(self._part, entry_pts=None)
+        self._open()
+        return None
+
+    def _within_part(self, items: Iterator[Frame | Passing]) -> Iterator[Frame | Passing]:
+        """Without the frames around the part, which its first frame may have needed."""
+        part = self._part
+        if part == Part():
+            yield from items
+            return
+        index = part.first_index
+        for item in items:
+            if isinstance(item, Frame):
+                if part.start_pts is not None and item.pts < part.start_pts:
+                    continue
+                if part.end_pts is not None and item.pts >= part.end_pts:
+                    return
+                if part.entry_pts is not None:
+                    item.index = index
+                index += 1
+            yield item
+
     def _demux(self) -> Iterator[Any]:
         """Decoded pictures and passing packets; `_END` once nothing wanted can follow."""
-        end = None if self.span.end is None else self._clip_start() + self.span.end + SEEK_MARGIN_S
+        end = None if self.end is None else self.end + SEEK_MARGIN_S
         try:
             for packet in self._packets():
-                if packet.stream.index != self._video.index:
+                is_picture = packet.stream.index == self._video.index
+                if is_picture and _is_past(packet, end):
+                    break
+                if not (is_picture and self._decodes):
                     if packet.size:
                         self._note_cover_art(packet)
                         yield Passing(packet, packet.stream.index)
                     continue
                 if self._first_dts is None:
                     self._first_dts = packet.dts
-                if _is_past(packet, end):
-                    break
                 yield from self._decode(packet)
         except av.error.InvalidDataError:
             self.damage.ended_early = True
@@ -182,12 +265,13 @@ class Reader:
             if error.errno != errno.EIO:
                 raise InputError(f"{self._name} could not be read to its end: {error}.") from error
             self.damage.ended_early = True
-        yield from self._decode(None)
+        if self._decodes:
+            yield from self._decode(None)
         yield _END
 
     def _packets(self) -> Iterator[av.packet.Packet[Any]]:
         """Every packet of the file, while the demuxer's complaints are counted."""
-        packets = self.container.demux()
+        packets = self._packets_from_entry or self.container.demux()
         complaints = Complaints(self.container.format.name)
         clock = UnbrokenClock() if is_clocked(self.container.format.name) else None
         while True:

@@ -32,7 +32,7 @@ class UnfinishedFile:
                 f"Nothing can be written in {folder} ({(error.strerror or '').lower()}); "
                 "choose another folder."
             ) from error
-        if not _lock(self._handle):
+        if not lock(self._handle):
             os.close(self._handle)
             raise OutputError(f"Another run is writing {final} now; wait for it to end.")
         os.ftruncate(self._handle, 0)
@@ -48,7 +48,7 @@ class UnfinishedFile:
             if self.final.exists():
                 self.path.chmod(stat.S_IMODE(self.final.stat().st_mode))
             self.path.replace(self.final)
-            _sync_folder(self.final.parent)
+            sync_folder(self.final.parent)
         except OSError as error:
             self.path.unlink(missing_ok=True)
             reason = (error.strerror or str(error)).lower()
@@ -60,7 +60,7 @@ class UnfinishedFile:
         os.close(self._handle)
 
 
-def _lock(handle: int) -> bool:
+def lock(handle: int) -> bool:
     """Claim the file for this process; Windows keeps second writers out by itself."""
     if sys.platform == "win32":
         return True
@@ -73,7 +73,7 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable; Windows has no such call."""
     if sys.platform == "win32":
         return
