@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from vidref.cli.common import output_options
-from vidref.cli.face_options import SETTING_OF_FACES, face_options
+from vidref.cli.common import FACE_SETTING_OF, face_options, output_options
 from vidref.cli.progress import Reporter
 
 
@@ -79,7 +78,7 @@ def analyse(
 
 
 SETTING_OF = {
-    **SETTING_OF_FACES,
+    **FACE_SETTING_OF,
     "start": "span.start",
     "end": "span.end",
     "preview": "span.preview",
