@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
+PASS = ("restore", "--faces", "none")
+"""A restore that looks for no faces: everything but them is what these tests are about."""
 
 
 @dataclass(frozen=True)

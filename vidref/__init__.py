@@ -11,18 +11,31 @@ from typing import TYPE_CHECKING, Any
 from vidref.errors import VidrefError
 
 if TYPE_CHECKING:
-    from vidref.api import restore
+    from vidref.api import analyse, load_people, restore
+    from vidref.pipeline.plan import Plan
     from vidref.pipeline.progress import Progress
-    from vidref.pipeline.restore import RestoreResult
+    from vidref.pipeline.result import RestoreResult
     from vidref.settings import Settings
 
-__all__ = ["Progress", "RestoreResult", "Settings", "VidrefError", "restore"]
+__all__ = [
+    "Plan",
+    "Progress",
+    "RestoreResult",
+    "Settings",
+    "VidrefError",
+    "analyse",
+    "load_people",
+    "restore",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Plan": "vidref.pipeline.plan",
     "Progress": "vidref.pipeline.progress",
-    "RestoreResult": "vidref.pipeline.restore",
+    "RestoreResult": "vidref.pipeline.result",
     "Settings": "vidref.settings",
+    "analyse": "vidref.api",
+    "load_people": "vidref.api",
     "restore": "vidref.api",
 }
 

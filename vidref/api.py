@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vidref.faces.photos import NamedPerson
 from vidref.media.stills import find_stills, is_stills
+from vidref.pipeline.plan import Plan
 from vidref.pipeline.progress import OnProgress, ignore_progress
-from vidref.pipeline.restore import PIPE, RestoreResult, check_target, plan_clip, restore_clip
-from vidref.pipeline.stills import restore_stills
+from vidref.pipeline.restore import restore_clip, restore_pictures
+from vidref.pipeline.result import RestoreResult
+from vidref.pipeline.target import PIPE, check_target, plan_clip
 from vidref.settings import Settings
 
 
@@ -38,8 +41,7 @@ def restore_with(
 ) -> RestoreResult:
     """The same with settings that are validated already."""
     if source != PIPE and is_stills(source):
-        check_target(source, output, settings.output.overwrite)
-        return restore_stills(source, output, settings, on_progress)
+        return restore_pictures(source, output, settings, on_progress)
     return restore_clip(source, output, settings, on_progress)
 
 
@@ -62,6 +64,49 @@ def plan_with(source: Path, output: Path, settings: Settings) -> dict[str, Any]:
         "interlaced": picture.interlaced,
         "warnings": list(plan.encoding.notes),
     }
+
+
+def analyse(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    config: str | Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+    **flags: Any,
+) -> Plan:
+    """Find everyone in a clip, photo or folder of frames; write the plan to `output` if named.
+
+    `flags` as in `restore`: `analyse("a.mp4", faces__references="people/", faces__min_face=60)`.
+    """
+    dotted = {name.replace("__", "."): value for name, value in flags.items()}
+    settings = Settings.load(Path(config) if config else None, dotted)
+    return analyse_with(Path(source), Path(output) if output else None, settings, on_progress)
+
+
+def analyse_with(
+    source: Path,
+    output: Path | None,
+    settings: Settings,
+    on_progress: OnProgress = ignore_progress,
+) -> Plan:
+    """The same with settings that are validated already."""
+    from vidref.pipeline.analyse import analyse_clip
+    from vidref.pipeline.plan_file import save_plan
+
+    if output is not None:
+        check_target(source, output, settings.output.overwrite)
+    plan = analyse_clip(source, settings, on_progress)
+    if output is not None:
+        save_plan(plan, output)
+    return plan
+
+
+def load_people(source: str | Path, *, pack: str = "bundled") -> list[NamedPerson]:
+    """Everyone in a folder of reference photos: which photos can be used, and why not the rest."""
+    from vidref.faces.pack import load_pack
+    from vidref.faces.photos import load_people as load
+
+    return load(Path(source), load_pack(pack))
 
 
 def default_output(source: Path, settings: Settings) -> Path:

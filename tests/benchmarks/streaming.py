@@ -24,7 +24,7 @@ import av
 import numpy as np
 import psutil
 
-from tests.tool import command, environment
+from tests.tool import PASS, command, environment
 from vidref.media.families import FAMILIES
 
 ENCODER = dict(FAMILIES["h264"].options)  # what vidref itself uses: crf and preset
@@ -98,7 +98,7 @@ def commands(source: Path, output: Path) -> dict[str, list[str]]:
     options = [part for key, value in ENCODER.items() for part in (f"-{key}", value)]
     pairs = [f"{key}={value}" for key, value in ENCODER.items()]
     return {
-        "vidref": command("restore", source, "-o", output, "--quiet", "--overwrite"),
+        "vidref": command(*PASS, source, "-o", output, "--quiet", "--overwrite"),
         "pyav": [sys.executable, str(BARE_LOOP), str(source), str(output), *pairs],
         "ffmpeg": [
             *("ffmpeg", "-v", "error", "-nostdin", "-y", "-i", str(source), "-map", "0"),
@@ -110,7 +110,7 @@ def commands(source: Path, output: Path) -> dict[str, list[str]]:
 def start_ups(source: Path, output: Path) -> dict[str, list[str]]:
     """What each does before the first frame: imports, opening, deciding."""
     return {
-        "vidref": command("restore", source, "-o", output, "--quiet", "--overwrite", "--dry-run"),
+        "vidref": command(*PASS, source, "-o", output, "--quiet", "--overwrite", "--dry-run"),
         "pyav": [sys.executable, "-c", "import av"],
         "ffmpeg": ["ffmpeg", "-v", "error", "-version"],
     }

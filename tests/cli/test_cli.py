@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.clips import write_clip
-from tests.tool import command, environment, is_one_sentence, leftovers, process, vidref
+from tests.tool import PASS, command, environment, is_one_sentence, leftovers, process, vidref
 
 HEAVY = {
     "torch", "diffusers", "insightface", "onnxruntime", "cv2", "av", "numpy", "scipy", "rich",
@@ -106,7 +106,7 @@ def test_what_the_command_line_does_not_know_is_refused(arguments: list[str]) ->
 def test_an_impossible_wish_is_refused_before_anything_is_written(
     arguments: list[str], source: Path, folder: Path
 ) -> None:
-    done = vidref("restore", source, "-o", folder / "out.mkv", *arguments)
+    done = vidref(*PASS, source, "-o", folder / "out.mkv", *arguments)
     assert done.exit_code == 2
     assert done.stderr.strip() and "Traceback" not in done.stderr
     assert leftovers(folder) == []
@@ -116,7 +116,7 @@ def test_an_impossible_wish_is_refused_before_anything_is_written(
 
 
 def test_json_lines_can_be_read_by_a_program(source: Path, folder: Path) -> None:
-    done = vidref("restore", source, "-o", folder / "out.mkv", "--json")
+    done = vidref(*PASS, source, "-o", folder / "out.mkv", "--json")
     assert done.exit_code == 0
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, "nothing was said"
@@ -127,17 +127,17 @@ def test_json_lines_can_be_read_by_a_program(source: Path, folder: Path) -> None
 
 
 def test_quiet_prints_nothing(source: Path, folder: Path) -> None:
-    done = process("restore", source, "-o", folder / "out.mkv", "--quiet")
+    done = process(*PASS, source, "-o", folder / "out.mkv", "--quiet")
     assert (done.exit_code, done.piped, done.stderr) == (0, b"", "")
 
 
 def test_quiet_still_says_why_it_failed(tmp_path: Path, folder: Path) -> None:
-    done = process("restore", tmp_path / "gone.mkv", "-o", folder / "out.mkv", "--quiet")
+    done = process(*PASS, tmp_path / "gone.mkv", "-o", folder / "out.mkv", "--quiet")
     assert done.exit_code == 2 and is_one_sentence(done.stderr)
 
 
 def test_a_log_gets_plain_lines(source: Path, folder: Path) -> None:
-    done = process("restore", source, "-o", folder / "out.mkv")
+    done = process(*PASS, source, "-o", folder / "out.mkv")
     assert done.exit_code == 0
     assert "12" in done.stderr
     for strange in ("\x1b", "\r", "\x07"):
@@ -148,7 +148,7 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path, folder: Path) -> None:
     source = write_clip(tmp_path / "long.mkv", frames=100)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        command("restore", source, "-o", folder / "out.mkv"),
+        command(*PASS, source, "-o", folder / "out.mkv"),
         stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm-256color"),
     ) as running:  # fmt: skip
         os.close(theirs)
@@ -167,15 +167,15 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path, folder: Path) -> None:
 
 
 def test_the_result_alone_goes_to_standard_output(source: Path) -> None:
-    done = process("restore", source, "-o", "-")
+    done = process(*PASS, source, "-o", "-")
     assert done.exit_code == 0
     assert done.piped.startswith(b"\x1a\x45\xdf\xa3"), "Matroska, from its first byte on"
-    done = process("restore", source, "-o", "-", "--json")
+    done = process(*PASS, source, "-o", "-", "--json")
     assert done.piped.startswith(b"\x1a\x45\xdf\xa3") and b'"frames"' not in done.piped
 
 
 def test_without_an_output_the_result_lies_beside_the_source(source: Path) -> None:
-    done = vidref("restore", source)
+    done = vidref(*PASS, source)
     assert done.exit_code == 0, done.stderr
     made = leftovers(source.parent, source)
     assert len(made) == 1 and made[0].startswith("in.") and made[0].endswith(".mkv")
@@ -189,12 +189,12 @@ def test_a_config_file_is_obeyed_and_flags_override_it(
 ) -> None:
     config = tmp_path / "my.yaml"
     config.write_text("output:\n  lossless: true\nspan:\n  end: 0.2\n")
-    first = vidref("restore", source, "-o", folder / "a.mkv", "--config", config, "--json")
+    first = vidref(*PASS, source, "-o", folder / "a.mkv", "--config", config, "--json")
     assert first.exit_code == 0, first.stderr
     said = json.loads(first.stdout.splitlines()[-1])
     assert (said["frames"], said["encoder"]) == (5, "ffv1")
     second = vidref(
-        "restore", source, "-o", folder / "b.mkv", "--config", config, "--end", "0.4", "--json"
+        *PASS, source, "-o", folder / "b.mkv", "--config", config, "--end", "0.4", "--json"
     )
     said = json.loads(second.stdout.splitlines()[-1])
     assert (said["frames"], said["encoder"]) == (10, "ffv1")
@@ -218,13 +218,13 @@ def test_a_wrong_config_is_refused_in_one_sentence(
 ) -> None:
     config = tmp_path / "wrong.yaml"
     config.write_text(text)
-    done = vidref("restore", source, "-o", folder / "out.mkv", "--config", config)
+    done = vidref(*PASS, source, "-o", folder / "out.mkv", "--config", config)
     assert done.exit_code == 2 and is_one_sentence(done.stderr), done.stderr
     assert leftovers(folder) == []
 
 
 def test_a_missing_config_is_named(source: Path, folder: Path, tmp_path: Path) -> None:
-    done = vidref("restore", source, "-o", folder / "out.mkv", "--config", tmp_path / "no.yaml")
+    done = vidref(*PASS, source, "-o", folder / "out.mkv", "--config", tmp_path / "no.yaml")
     assert done.exit_code == 2 and "no.yaml" in done.stderr
     assert leftovers(folder) == []
 
@@ -233,22 +233,22 @@ def test_a_missing_config_is_named(source: Path, folder: Path, tmp_path: Path) -
 
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(source: Path, folder: Path) -> None:
-    done = vidref("restore", source, "-o", folder / "out.mkv", "--dry-run")
+    done = vidref(*PASS, source, "-o", folder / "out.mkv", "--dry-run")
     assert done.exit_code == 0, done.stderr
     words = done.stdout + done.stderr
     assert "out.mkv" in words and "264" in words
     assert leftovers(folder) == []
-    done = vidref("restore", source, "-o", folder / "out.mkv", "--dry-run", "--json")
+    done = vidref(*PASS, source, "-o", folder / "out.mkv", "--dry-run", "--json")
     assert json.loads(done.stdout)["output"].endswith("out.mkv")
 
 
 def test_a_dry_run_refuses_what_the_run_would(source: Path, folder: Path) -> None:
     (folder / "out.mkv").write_bytes(b"mine")
-    assert vidref("restore", source, "-o", folder / "out.mkv", "--dry-run").exit_code == 2
+    assert vidref(*PASS, source, "-o", folder / "out.mkv", "--dry-run").exit_code == 2
     absent = folder / "absent" / "out.mkv"
-    assert vidref("restore", source, "-o", absent, "--dry-run").exit_code == 2
-    assert vidref("restore", source, "-o", folder / "out.docx", "--dry-run").exit_code == 2
-    assert vidref("restore", source, "-o", source, "--dry-run", "--overwrite").exit_code == 2
+    assert vidref(*PASS, source, "-o", absent, "--dry-run").exit_code == 2
+    assert vidref(*PASS, source, "-o", folder / "out.docx", "--dry-run").exit_code == 2
+    assert vidref(*PASS, source, "-o", source, "--dry-run", "--overwrite").exit_code == 2
     assert leftovers(folder, "out.mkv") == []
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from tests import judge
 from tests.clips import Sound, ffmpeg, remux, write_clip
-from tests.tool import Done, command, environment, is_one_sentence, leftovers, process, vidref
+from tests.tool import PASS, Done, command, environment, is_one_sentence, leftovers, process, vidref
 
 pytestmark = pytest.mark.usefixtures("judges")
 
@@ -114,19 +114,19 @@ def test_what_is_not_a_clip_is_refused_in_one_sentence(
     source = tmp_path / name
     make(source)
     before = judge.sha256(source)
-    done = vidref("restore", source, "-o", folder / "out.mkv")
+    done = vidref(*PASS, source, "-o", folder / "out.mkv")
     _refused(done, name)
     assert leftovers(folder) == [] and judge.sha256(source) == before
 
 
 def test_a_missing_file_is_named(tmp_path: Path, folder: Path) -> None:
-    _refused(vidref("restore", tmp_path / "gone.mp4", "-o", folder / "out.mp4"), "gone.mp4")
+    _refused(vidref(*PASS, tmp_path / "gone.mp4", "-o", folder / "out.mp4"), "gone.mp4")
     assert leftovers(folder) == []
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "nothing").mkdir()
-    _refused(vidref("restore", tmp_path / "nothing", "-o", folder / "out.mp4"), "nothing")
+    _refused(vidref(*PASS, tmp_path / "nothing", "-o", folder / "out.mp4"), "nothing")
     assert leftovers(folder) == []
 
 
@@ -134,12 +134,12 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, folder: Path) -> 
     things = tmp_path / "things"
     things.mkdir()
     (things / "notes.txt").write_text("no pictures here")
-    _refused(vidref("restore", things, "-o", folder / "out"), "things")
+    _refused(vidref(*PASS, things, "-o", folder / "out"), "things")
     assert leftovers(folder) == []
 
 
 def test_an_empty_pipe_is_refused(folder: Path) -> None:
-    _refused(process("restore", "-", "-o", folder / "out.mkv"))
+    _refused(process(*PASS, "-", "-o", folder / "out.mkv"))
     assert leftovers(folder) == []
 
 
@@ -184,7 +184,7 @@ def test_the_readable_rest_is_kept_and_the_loss_is_counted(
     damage(source)
     before = judge.sha256(source)
     output = folder / f"out{source.suffix}"
-    done = vidref("restore", source, "-o", output)
+    done = vidref(*PASS, source, "-o", output)
     words = done.stderr
     assert judge.sha256(source) == before
     assert "Traceback" not in words
@@ -219,7 +219,7 @@ def test_a_change_of_size_in_the_middle_is_handled_or_refused(tmp_path: Path, fo
     ]
     source = tmp_path / "grows.ts"
     source.write_bytes(b"".join(parts))
-    done = vidref("restore", source, "-o", folder / "out.ts")
+    done = vidref(*PASS, source, "-o", folder / "out.ts")
     if done.exit_code != 0:
         _refused(done, "grows.ts")
         assert leftovers(folder) == []
@@ -232,7 +232,7 @@ def test_a_damaged_packet_of_sound_does_not_end_the_run(tmp_path: Path, folder: 
     place = _place_of_packet(source, 1, len(sound) // 2)
     data[place : place + 12] = b"\xff" * 12
     source.write_bytes(bytes(data))
-    done = vidref("restore", source, "-o", folder / "out.mkv")
+    done = vidref(*PASS, source, "-o", folder / "out.mkv")
     assert done.exit_code == 0, done.stderr
     # Packets are copied, whatever they hold: what a player conceals stays the player's business.
     assert judge.differences(judge.probe(source), judge.probe(folder / "out.mkv")) == []
@@ -296,7 +296,7 @@ def _survives(rounds: int, seed: int, tmp_path: Path, folder: Path) -> None:
         source.write_bytes(torn)
         output = folder / f"out{dice.choice((source.suffix, '.mkv'))}"
         span = dice.choice(([], [], ["--start", "0.3"], ["--start", "0.2", "--end", "0.6"]))
-        done = vidref("restore", source, "-o", output, "--quiet", *span)
+        done = vidref(*PASS, source, "-o", output, "--quiet", *span)
         assert done.exit_code in (0, 2), f"{number}: {name}"
         if done.exit_code == 2:
             assert is_one_sentence(done.stderr), f"{number}: {name}: {done.stderr}"
@@ -341,7 +341,7 @@ def test_the_original_is_never_the_output(
         output = tmp_path / "door" / source.name
     before, listed = judge.sha256(source), sorted(p.name for p in tmp_path.iterdir())
     more = ["--overwrite"] if overwrite else []
-    _refused(vidref("restore", source, "-o", output, *more))
+    _refused(vidref(*PASS, source, "-o", output, *more))
     assert judge.sha256(source) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == listed
 
@@ -349,9 +349,9 @@ def test_the_original_is_never_the_output(
 def test_an_existing_file_is_kept_unless_asked(source: Path, folder: Path) -> None:
     output = folder / "out.mp4"
     output.write_bytes(b"somebody's work")
-    _refused(vidref("restore", source, "-o", output), "out.mp4", "--overwrite")
+    _refused(vidref(*PASS, source, "-o", output), "out.mp4", "--overwrite")
     assert output.read_bytes() == b"somebody's work"
-    done = vidref("restore", source, "-o", output, "--overwrite")
+    done = vidref(*PASS, source, "-o", output, "--overwrite")
     assert done.exit_code == 0, done.stderr
     assert len(judge.probe(output).times) == 12
     assert leftovers(folder, output) == []
@@ -362,32 +362,32 @@ def test_a_failed_run_keeps_the_file_it_was_to_overwrite(tmp_path: Path, folder:
     _every_frame_broken(bad.with_suffix(".mov"))
     output = folder / "out.mov"
     output.write_bytes(b"somebody's work")
-    _refused(vidref("restore", bad.with_suffix(".mov"), "-o", output, "--overwrite"))
+    _refused(vidref(*PASS, bad.with_suffix(".mov"), "-o", output, "--overwrite"))
     assert output.read_bytes() == b"somebody's work"
     assert leftovers(folder, output) == []
 
 
 def test_a_missing_output_folder_is_named(source: Path, folder: Path) -> None:
-    _refused(vidref("restore", source, "-o", folder / "absent" / "out.mp4"), "absent")
+    _refused(vidref(*PASS, source, "-o", folder / "absent" / "out.mp4"), "absent")
     assert leftovers(folder) == []
 
 
 def test_a_folder_is_not_an_output_file(source: Path, folder: Path) -> None:
     (folder / "taken.mp4").mkdir()
-    _refused(vidref("restore", source, "-o", folder / "taken.mp4"), "taken.mp4")
-    _refused(vidref("restore", source, "-o", folder / "taken.mp4", "--overwrite"), "taken.mp4")
+    _refused(vidref(*PASS, source, "-o", folder / "taken.mp4"), "taken.mp4")
+    _refused(vidref(*PASS, source, "-o", folder / "taken.mp4", "--overwrite"), "taken.mp4")
     assert (folder / "taken.mp4").is_dir() and leftovers(folder, "taken.mp4") == []
 
 
 def test_a_file_is_not_an_output_folder(source: Path, folder: Path) -> None:
     (folder / "file").write_bytes(b"x")
-    _refused(vidref("restore", source, "-o", folder / "file" / "out.mp4"))
+    _refused(vidref(*PASS, source, "-o", folder / "file" / "out.mp4"))
     assert (folder / "file").read_bytes() == b"x" and leftovers(folder, "file") == []
 
 
 def test_an_unknown_container_is_refused(source: Path, folder: Path) -> None:
-    _refused(vidref("restore", source, "-o", folder / "out.docx"), "docx")
-    _refused(vidref("restore", source, "-o", folder / "out"))
+    _refused(vidref(*PASS, source, "-o", folder / "out.docx"), "docx")
+    _refused(vidref(*PASS, source, "-o", folder / "out"))
     assert leftovers(folder) == []
 
 
@@ -395,7 +395,7 @@ def test_a_device_is_not_replaced_by_a_file(source: Path, tmp_path: Path) -> Non
     """`-o /dev/null` must never rename a film over the device; here a pipe stands for it."""
     pipe = tmp_path / "pipe.mkv"
     os.mkfifo(pipe)
-    done = process("restore", source, "-o", pipe, "--overwrite", timeout_s=20)
+    done = process(*PASS, source, "-o", pipe, "--overwrite", timeout_s=20)
     assert pipe.is_fifo()
     _refused(done, "pipe.mkv")
 
@@ -433,7 +433,7 @@ def test_a_file_that_may_not_be_read_is_named(public: Path) -> None:
     folder = public / "out"
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
-    _refused(_as_nobody("restore", secret, "-o", folder / "out.mp4"), "secret.mp4")
+    _refused(_as_nobody(*PASS, secret, "-o", folder / "out.mp4"), "secret.mp4")
     assert leftovers(folder) == []
 
 
@@ -443,7 +443,7 @@ def test_a_folder_that_may_not_be_written_is_named(public: Path) -> None:
     folder = public / "locked"
     folder.mkdir()
     folder.chmod(0o555)
-    words = _refused(_as_nobody("restore", source, "-o", folder / "out.mp4"))
+    words = _refused(_as_nobody(*PASS, source, "-o", folder / "out.mp4"))
     assert "locked" in words or "out.mp4" in words
     assert leftovers(folder) == []
 
@@ -453,7 +453,7 @@ def test_a_folder_that_may_not_be_written_is_named(public: Path) -> None:
 
 def _size_of_the_result(source: Path, folder: Path, suffix: str) -> int:
     output = folder / f"whole{suffix}"
-    assert vidref("restore", source, "-o", output).exit_code == 0
+    assert vidref(*PASS, source, "-o", output).exit_code == 0
     size = output.stat().st_size
     output.unlink()
     return size
@@ -470,7 +470,7 @@ def test_a_file_size_limit_ends_in_one_sentence(
     source = write_clip(tmp_path / "in.mkv", frames=40, size=(160, 120), sounds=[MP2])
     limit = int(_size_of_the_result(source, folder, suffix) * share)
     before = judge.sha256(source)
-    done = process("restore", source, "-o", folder / f"out{suffix}", "--quiet", limit_bytes=limit)
+    done = process(*PASS, source, "-o", folder / f"out{suffix}", "--quiet", limit_bytes=limit)
     _refused(done)
     assert leftovers(folder) == [] and judge.sha256(source) == before
 
@@ -487,7 +487,7 @@ def test_a_full_disk_ends_in_one_sentence(kilobytes: int, tmp_path: Path) -> Non
         '"$@"; code=$?; ls -A ' + str(disk) + "; exit $code"
     )
     done = process(
-        "restore", source, "-o", disk / "out.mkv", "--lossless", "--quiet",
+        *PASS, source, "-o", disk / "out.mkv", "--lossless", "--quiet",
         before=["unshare", "--mount", "sh", "-c", script, "sh"],
     )  # fmt: skip
     if done.exit_code == 77 or "unshare:" in done.stderr:
@@ -500,13 +500,13 @@ def test_a_full_disk_behind_a_pipe_ends_in_one_sentence(source: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     with Path("/dev/full").open("wb") as full:
-        _refused(process("restore", source, "-o", "-", "--quiet", stdout=full))
+        _refused(process(*PASS, source, "-o", "-", "--quiet", stdout=full))
 
 
 def test_a_reader_that_goes_away_ends_in_one_sentence(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.mkv", frames=60, size=(320, 180))
     with subprocess.Popen(
-        command("restore", source, "-o", "-", "--lossless", "--quiet"),
+        command(*PASS, source, "-o", "-", "--lossless", "--quiet"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
     ) as running:  # fmt: skip
         assert running.stdout is not None and running.stderr is not None
@@ -526,7 +526,7 @@ def test_a_reader_that_goes_away_ends_in_one_sentence(tmp_path: Path) -> None:
 )
 def test_a_strange_name_is_only_a_name(name: str, tmp_path: Path, folder: Path) -> None:
     source = write_clip(tmp_path / "plain.mp4").rename(tmp_path / name)
-    done = vidref("restore", source, "-o", folder / name)
+    done = vidref(*PASS, source, "-o", folder / name)
     assert done.exit_code == 0, done.stderr
     assert len(judge.probe(f"file:{folder / name}").times) == 12
     assert leftovers(folder, name) == []
@@ -539,6 +539,6 @@ def test_a_name_that_looks_like_a_protocol_is_a_file(
     remux(write_clip(tmp_path / "plain.mp4"), tmp_path / "copy.mp4")
     (tmp_path / "copy.mp4").rename(tmp_path / "concat:a.mp4")
     monkeypatch.chdir(tmp_path)
-    done = vidref("restore", "concat:a.mp4", "-o", "out:b.mp4")
+    done = vidref(*PASS, "concat:a.mp4", "-o", "out:b.mp4")
     assert done.exit_code == 0, done.stderr
     assert (tmp_path / "out:b.mp4").is_file()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.clips import Sound, write_clip
 from tests.judge import probe, require_tools
-from tests.tool import vidref
+from tests.tool import PASS, vidref
 from vidref.media.matroska import UNIT_ASPECT, UNIT_PIXELS, display_size
 
 
@@ -42,11 +42,11 @@ def test_the_place_of_the_chroma_samples_is_kept(
     write_clip(source, codec=codec, pix_fmt=pix_fmt, frames=3, sounds=[], options=option)
     assert _chroma_location(source) == site
     output = tmp_path / f"out{source.suffix}"
-    done = vidref("restore", source, "-o", output)
+    done = vidref(*PASS, source, "-o", output)
     assert done.exit_code == 0, done.stderr
     assert _chroma_location(output) == site
     if not site.startswith("bottom"):  # Matroska has no word for it where the codec has none
-        done = vidref("restore", source, "-o", tmp_path / "lossless.mkv", "--lossless")
+        done = vidref(*PASS, source, "-o", tmp_path / "lossless.mkv", "--lossless")
         assert done.exit_code == 0, done.stderr
         assert _chroma_location(tmp_path / "lossless.mkv") == site
 
@@ -56,7 +56,7 @@ def test_a_clip_that_plays_while_it_loads_still_does(in_front: bool, tmp_path: P
     source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
     options = {"movflags": "faststart"} if in_front else {}
     write_clip(source, frames=5, container_options=options)
-    assert vidref("restore", source, "-o", output).exit_code == 0
+    assert vidref(*PASS, source, "-o", output).exit_code == 0
     for path in (source, output):
         data = path.read_bytes()
         assert (data.index(b"moov") < data.index(b"mdat")) == in_front
@@ -85,7 +85,7 @@ def test_joined_recordings_go_on_where_the_last_one_ended(tmp_path: Path) -> Non
     joined = tmp_path / "joined.ts"
     joined.write_bytes(part.read_bytes() * 3)
     output = tmp_path / "out.mkv"
-    done = vidref("restore", joined, "-o", output)
+    done = vidref(*PASS, joined, "-o", output)
     assert done.exit_code == 0, done.stderr
     assert "set anew 2 times" in done.stderr
     times = [time for time in probe(output).times if time is not None]

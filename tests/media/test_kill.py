@@ -12,7 +12,7 @@ import pytest
 
 from tests import judge
 from tests.clips import Sound, write_clip
-from tests.tool import command, environment, leftovers, process
+from tests.tool import PASS, command, environment, leftovers, process
 
 pytestmark = pytest.mark.usefixtures("judges")
 
@@ -33,14 +33,14 @@ def run_s(source: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
     """How long the whole run takes here, start to end."""
     output = tmp_path_factory.mktemp("timed") / "out.mkv"
     began = time.monotonic()
-    done = process("restore", source, "-o", output)
+    done = process(*PASS, source, "-o", output)
     assert done.exit_code == 0, done.stderr
     return time.monotonic() - began
 
 
 def _start(source: Path, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command("restore", source, "-o", output, *arguments),
+        command(*PASS, source, "-o", output, *arguments),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ def _kill_after(seconds: float, source: Path, folder: Path) -> None:
 
 def _works_again(source: Path, folder: Path) -> None:
     output = folder / "out.mkv"
-    done = process("restore", source, "-o", output)
+    done = process(*PASS, source, "-o", output)
     assert done.exit_code == 0, done.stderr
     assert leftovers(folder, output) == [], "the stale temporary file is still there"
     assert len(judge.probe(output).times) == FRAMES
@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_nothing_behind(source: Path, tmp_path: Path) -> None:
 def test_two_runs_side_by_side_leave_each_other_alone(source: Path, tmp_path: Path) -> None:
     first = _start(source, tmp_path / "first.mkv")
     _wait_for_work(first, tmp_path)
-    done = process("restore", source, "-o", tmp_path / "second.mkv", "--end", "1")
+    done = process(*PASS, source, "-o", tmp_path / "second.mkv", "--end", "1")
     assert done.exit_code == 0, done.stderr
     _, words = first.communicate(timeout=60)
     assert first.returncode == 0, words.decode()
@@ -132,7 +132,7 @@ def test_two_runs_to_one_name_do_not_mix(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
     first = _start(source, output)
     _wait_for_work(first, tmp_path)
-    second = process("restore", source, "-o", output)
+    second = process(*PASS, source, "-o", output)
     _, words = first.communicate(timeout=60)
     assert b"Traceback" not in words and "Traceback" not in second.stderr
     assert 0 in (first.returncode, second.exit_code)

@@ -16,7 +16,7 @@ import pytest
 
 from tests import clips, judge
 from tests.clips import Gathered, Sound, ffmpeg, remux, write_clip
-from tests.tool import process, vidref
+from tests.tool import PASS, process, vidref
 
 pytestmark = pytest.mark.usefixtures("judges")
 
@@ -583,7 +583,7 @@ def _named(cases: list[Case]) -> pytest.MarkDecorator:
 
 def _restore(source: Path, output: Path, *arguments: str) -> str:
     before = judge.sha256(source)
-    done = vidref("restore", source, "-o", output, *arguments)
+    done = vidref(*PASS, source, "-o", output, *arguments)
     assert done.exit_code == 0, done.stderr
     assert judge.sha256(source) == before, "the original changed"
     assert [p.name for p in output.parent.iterdir()] == [output.name], "something was left behind"
@@ -669,7 +669,7 @@ def test_a_vp9_clip_keeps_its_alpha_or_says_that_it_cannot(tmp_path: Path) -> No
     )  # fmt: skip
     folder = tmp_path / "out"
     folder.mkdir()
-    done = vidref("restore", source, "-o", folder / "out.webm")
+    done = vidref(*PASS, source, "-o", folder / "out.webm")
     if done.exit_code != 0:
         assert done.exit_code == 2 and "alpha" in done.stderr.lower()
         return
@@ -691,7 +691,7 @@ def test_a_stream_that_the_container_cannot_hold_is_named(tmp_path: Path, extras
     _then({}, ".mkv", *SUBTITLED)(source, extras)
     folder = tmp_path / "out"
     folder.mkdir()
-    done = vidref("restore", source, "-o", folder / "out.mp4")
+    done = vidref(*PASS, source, "-o", folder / "out.mp4")
     assert done.exit_code == 2
     assert "subtitle" in done.stderr and ".mkv" in done.stderr and "--drop" in done.stderr
     assert list(folder.iterdir()) == []
@@ -700,7 +700,7 @@ def test_a_stream_that_the_container_cannot_hold_is_named(tmp_path: Path, extras
 def test_dropping_a_stream_drops_that_one_and_no_other(tmp_path: Path, extras: Gathered) -> None:
     source = tmp_path / "subtitled.mkv"
     _then({}, ".mkv", *SUBTITLED)(source, extras)
-    done = vidref("restore", source, "-o", tmp_path / "out.mkv", "--drop", "2")
+    done = vidref(*PASS, source, "-o", tmp_path / "out.mkv", "--drop", "2")
     assert done.exit_code == 0, done.stderr
     kinds = [s["codec_name"] for s in judge.probe(tmp_path / "out.mkv").streams]
     assert kinds == ["h264", "aac", "ass"]
@@ -711,7 +711,7 @@ def test_dropping_what_is_unsupported_names_what_it_dropped(
 ) -> None:
     source = tmp_path / "subtitled.mkv"
     _then({}, ".mkv", *SUBTITLED)(source, extras)
-    done = vidref("restore", source, "-o", tmp_path / "out.mp4", "--drop", "unsupported")
+    done = vidref(*PASS, source, "-o", tmp_path / "out.mp4", "--drop", "unsupported")
     assert done.exit_code == 0, done.stderr
     report = judge.probe(tmp_path / "out.mp4")
     assert [s["codec_name"] for s in report.streams][:2] == ["h264", "aac"]
@@ -722,7 +722,7 @@ def test_dropping_what_is_unsupported_names_what_it_dropped(
 def test_a_listener_hears_the_same_after_an_edit_list(tmp_path: Path, extras: Gathered) -> None:
     source = tmp_path / "trimmed.mp4"
     _trimmed(source, extras)
-    vidref("restore", source, "-o", tmp_path / "out.mp4")
+    vidref(*PASS, source, "-o", tmp_path / "out.mp4")
     assert judge.sound(tmp_path / "out.mp4") == judge.sound(source)
 
 
@@ -735,7 +735,7 @@ def test_prores_and_a_named_codec_are_what_was_asked_for(tmp_path: Path) -> None
         (("--codec", "ffv1"), ".mkv", "ffv1"),
     ):
         output = tmp_path / f"out{suffix}"
-        done = vidref("restore", source, "-o", output, "--overwrite", *arguments)
+        done = vidref(*PASS, source, "-o", output, "--overwrite", *arguments)
         assert done.exit_code == 0, done.stderr
         report = judge.probe(output)
         assert report.picture["codec_name"] == codec
@@ -748,7 +748,7 @@ def test_a_lower_crf_gives_a_closer_picture(tmp_path: Path) -> None:
     before = judge.pixels(source)
     found = []
     for crf in ("5", "40"):
-        done = vidref("restore", source, "-o", tmp_path / f"{crf}.mp4", "--crf", crf)
+        done = vidref(*PASS, source, "-o", tmp_path / f"{crf}.mp4", "--crf", crf)
         assert done.exit_code == 0, done.stderr
         found.append(judge.psnr_db(before, judge.pixels(tmp_path / f"{crf}.mp4"), "yuv420p"))
     assert found[0] > found[1] + 5
@@ -757,7 +757,7 @@ def test_a_lower_crf_gives_a_closer_picture(tmp_path: Path) -> None:
 def test_deinterlacing_happens_when_asked_and_says_so(tmp_path: Path, extras: Gathered) -> None:
     source = tmp_path / "fields.mkv"
     _interlaced(["-c:v", "libx264", "-x264opts", "tff=1"], "top", ["-c:a", "copy"])(source, extras)
-    done = vidref("restore", source, "-o", tmp_path / "out.mkv", "--deinterlace")
+    done = vidref(*PASS, source, "-o", tmp_path / "out.mkv", "--deinterlace")
     assert done.exit_code == 0, done.stderr
     assert "interlac" in (done.stderr + done.stdout).lower()
     before, after = judge.probe(source), judge.probe(tmp_path / "out.mkv")
@@ -770,7 +770,7 @@ def test_deinterlacing_happens_when_asked_and_says_so(tmp_path: Path, extras: Ga
 def test_an_mp4_that_plays_while_loading_still_does(in_front: bool, tmp_path: Path) -> None:
     options = {"movflags": "faststart"} if in_front else {}
     source = write_clip(tmp_path / "in.mp4", container_options=options)
-    done = vidref("restore", source, "-o", tmp_path / "out.mp4")
+    done = vidref(*PASS, source, "-o", tmp_path / "out.mp4")
     assert done.exit_code == 0, done.stderr
     for path in (source, tmp_path / "out.mp4"):
         data = path.read_bytes()
@@ -784,7 +784,7 @@ def test_an_mp4_that_plays_while_loading_still_does(in_front: bool, tmp_path: Pa
 def test_a_clip_goes_through_a_pipe(suffix: str, tmp_path: Path) -> None:
     kind = {"codec": "libvpx-vp9", "sounds": [OPUS]} if suffix == ".webm" else {"sounds": [MP2]}
     source = write_clip(tmp_path / f"in{suffix}", **kind)  # type: ignore[arg-type]
-    done = process("restore", "-", "-o", "-", "--lossless", stdin=source.read_bytes())
+    done = process(*PASS, "-", "-o", "-", "--lossless", stdin=source.read_bytes())
     assert done.exit_code == 0, done.stderr
     output = tmp_path / "out.mkv"
     output.write_bytes(done.piped)
@@ -796,7 +796,7 @@ def test_a_clip_goes_through_a_pipe(suffix: str, tmp_path: Path) -> None:
 
 def test_a_pipe_can_carry_another_format(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.ts", sounds=[MP2])
-    done = process("restore", "-", "-o", "-", "--format", "mpegts", stdin=source.read_bytes())
+    done = process(*PASS, "-", "-o", "-", "--format", "mpegts", stdin=source.read_bytes())
     assert done.exit_code == 0, done.stderr
     output = tmp_path / "out.ts"
     output.write_bytes(done.piped)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests import clips, judge
-from tests.tool import is_one_sentence, leftovers, vidref
+from tests.tool import PASS, is_one_sentence, leftovers, vidref
 
 pytestmark = pytest.mark.usefixtures("judges")
 
@@ -68,7 +68,7 @@ def test_a_photo_that_nothing_changed_is_the_same_file(
     suffix: str, tmp_path: Path, folder: Path
 ) -> None:
     source = clips.write_photo(tmp_path / f"in{suffix}")
-    done = vidref("restore", source, "-o", folder / f"out{suffix}")
+    done = vidref(*PASS, source, "-o", folder / f"out{suffix}")
     assert done.exit_code == 0, done.stderr
     assert judge.sha256(folder / f"out{suffix}") == judge.sha256(source)
     assert leftovers(folder, f"out{suffix}") == []
@@ -78,7 +78,7 @@ def test_a_photo_that_nothing_changed_is_the_same_file(
 def test_sixteen_bits_stay_sixteen(name: str, tmp_path: Path, folder: Path) -> None:
     source = _sixteen_bit(tmp_path / name)
     for target in (name, "other.png", "other.tif"):
-        done = vidref("restore", source, "-o", folder / target)
+        done = vidref(*PASS, source, "-o", folder / target)
         assert done.exit_code == 0, done.stderr
         exact = clips.picture(0, 48, 36).astype("<u2").tobytes()
         assert judge.pixels(folder / target, "rgb48le") == exact
@@ -87,7 +87,7 @@ def test_sixteen_bits_stay_sixteen(name: str, tmp_path: Path, folder: Path) -> N
 def test_another_format_keeps_pixels_exif_and_colour_profile(tmp_path: Path, folder: Path) -> None:
     source = _photo(tmp_path / "in.png")
     for name in ("out.tif", "out.webp"):
-        done = vidref("restore", source, "-o", folder / name)
+        done = vidref(*PASS, source, "-o", folder / name)
         assert done.exit_code == 0, done.stderr
         with Image.open(source) as before, Image.open(folder / name) as after:
             assert after.info.get("icc_profile") == before.info["icc_profile"]
@@ -100,7 +100,7 @@ def test_a_jpeg_made_from_a_photo_keeps_exif_and_colour_profile(
     tmp_path: Path, folder: Path
 ) -> None:
     source = _photo(tmp_path / "in.png")
-    done = vidref("restore", source, "-o", folder / "out.jpg")
+    done = vidref(*PASS, source, "-o", folder / "out.jpg")
     assert done.exit_code == 0, done.stderr
     with Image.open(source) as before, Image.open(folder / "out.jpg") as after:
         assert after.size == before.size
@@ -116,7 +116,7 @@ def test_transparency_and_grey_survive_another_format(tmp_path: Path, folder: Pa
     for mode, array in (("RGBA", np.concatenate([pixels, alpha], -1)), ("L", pixels[..., 0])):
         source = tmp_path / f"{mode}.png"
         Image.fromarray(array, mode).save(source)
-        done = vidref("restore", source, "-o", folder / f"{mode}.tif")
+        done = vidref(*PASS, source, "-o", folder / f"{mode}.tif")
         assert done.exit_code == 0, done.stderr
         with Image.open(folder / f"{mode}.tif") as after:
             assert after.mode == mode
@@ -125,7 +125,7 @@ def test_transparency_and_grey_survive_another_format(tmp_path: Path, folder: Pa
 
 def test_a_folder_of_frames_becomes_a_folder_of_the_same_files(tmp_path: Path) -> None:
     source = _frames(tmp_path / "frames")
-    done = vidref("restore", source, "-o", tmp_path / "out")
+    done = vidref(*PASS, source, "-o", tmp_path / "out")
     assert done.exit_code == 0, done.stderr
     before = {p.name: judge.sha256(p) for p in source.iterdir()}
     assert {p.name: judge.sha256(p) for p in (tmp_path / "out").iterdir()} == before
@@ -137,7 +137,7 @@ def test_frames_of_several_formats_and_sizes_go_through(tmp_path: Path) -> None:
     source.mkdir()
     for index, suffix in enumerate((".png", ".jpg", ".tif")):
         clips.write_photo(source / f"{index}{suffix}", index=index, size=(40 + 8 * index, 32))
-    done = vidref("restore", source, "-o", tmp_path / "out")
+    done = vidref(*PASS, source, "-o", tmp_path / "out")
     assert done.exit_code == 0, done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 3
 
@@ -150,7 +150,7 @@ def test_a_broken_photo_in_a_folder_is_named(damage: str, tmp_path: Path) -> Non
     broken.write_bytes(
         {"text": b"hello, I am not a photo", "cut": data[:100], "empty": b""}[damage]
     )
-    done = vidref("restore", source, "-o", tmp_path / "out", "--quiet")
+    done = vidref(*PASS, source, "-o", tmp_path / "out", "--quiet")
     assert "frame 7.jpg" in done.stderr
     if done.exit_code == 0:  # the others went through, and the loss was said
         assert len(list((tmp_path / "out").iterdir())) >= 11
@@ -162,14 +162,14 @@ def test_a_broken_photo_in_a_folder_is_named(damage: str, tmp_path: Path) -> Non
 def test_a_broken_photo_is_refused_in_one_sentence(tmp_path: Path, folder: Path) -> None:
     source = tmp_path / "in.jpg"
     source.write_bytes(b"not a photo")
-    done = vidref("restore", source, "-o", folder / "out.jpg")
+    done = vidref(*PASS, source, "-o", folder / "out.jpg")
     assert done.exit_code == 2 and is_one_sentence(done.stderr) and "in.jpg" in done.stderr
     assert leftovers(folder) == []
 
 
 def test_a_photo_cannot_become_what_it_is_not(tmp_path: Path, folder: Path) -> None:
     source = clips.write_photo(tmp_path / "in.png")
-    done = vidref("restore", source, "-o", folder / "out.docx")
+    done = vidref(*PASS, source, "-o", folder / "out.docx")
     assert done.exit_code == 2 and is_one_sentence(done.stderr)
     assert leftovers(folder) == []
 
@@ -182,7 +182,7 @@ def test_an_existing_folder_is_kept_unless_asked(tmp_path: Path) -> None:
     output = tmp_path / "out"
     output.mkdir()
     (output / "mine.txt").write_text("mine")
-    done = vidref("restore", source, "-o", output)
+    done = vidref(*PASS, source, "-o", output)
     assert done.exit_code == 2 and "--overwrite" in done.stderr
     assert leftovers(output) == ["mine.txt"]
 
@@ -193,7 +193,7 @@ def test_overwriting_a_folder_loses_nothing_but_the_frames_it_replaces(tmp_path:
     output.mkdir()
     (output / "mine.txt").write_text("mine")
     (output / "frame 1.png").write_bytes(b"old")
-    done = vidref("restore", source, "-o", output, "--overwrite")
+    done = vidref(*PASS, source, "-o", output, "--overwrite")
     if done.exit_code == 2:  # to refuse a folder with strangers in it is as good
         assert (output / "frame 1.png").read_bytes() == b"old"
     else:
@@ -207,7 +207,7 @@ def test_the_frames_are_never_overwritten_by_their_result(where: str, tmp_path: 
     source = _frames(tmp_path / "shoot" / "frames", 2)
     output = {"the folder itself": source, "around": source.parent, "inside": source / "out"}[where]
     before = {p.name: judge.sha256(p) for p in source.iterdir()}
-    done = vidref("restore", source, "-o", output, "--overwrite")
+    done = vidref(*PASS, source, "-o", output, "--overwrite")
     after = {p.name: judge.sha256(p) for p in source.iterdir() if p.is_file()}
     assert after == before
     assert done.exit_code == 2 or where == "inside"
@@ -216,6 +216,6 @@ def test_the_frames_are_never_overwritten_by_their_result(where: str, tmp_path: 
 def test_a_photo_is_never_its_own_result(tmp_path: Path) -> None:
     source = clips.write_photo(tmp_path / "in.png")
     before = judge.sha256(source)
-    done = vidref("restore", source, "-o", source, "--overwrite")
+    done = vidref(*PASS, source, "-o", source, "--overwrite")
     assert done.exit_code == 2 and is_one_sentence(done.stderr)
     assert judge.sha256(source) == before

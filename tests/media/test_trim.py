@@ -9,7 +9,7 @@ import pytest
 
 from tests import judge
 from tests.clips import Gathered, Sound, ffmpeg, remux, write_clip
-from tests.tool import is_one_sentence, process, vidref
+from tests.tool import PASS, is_one_sentence, process, vidref
 
 pytestmark = pytest.mark.usefixtures("judges")
 
@@ -18,7 +18,7 @@ FINE = {"qmin": "1", "qmax": "1"}  # frames so large that each has a timestamp i
 
 
 def _restore(source: Path, output: Path, *arguments: str) -> judge.Probe:
-    done = vidref("restore", source, "-o", output, "--lossless", *arguments)
+    done = vidref(*PASS, source, "-o", output, "--lossless", *arguments)
     assert done.exit_code == 0, done.stderr
     return judge.probe(output)
 
@@ -71,7 +71,7 @@ def test_the_sound_stays_in_step(suffix: str, tmp_path: Path) -> None:
     start, end = Fraction(2, 5), Fraction(6, 5)
     output = tmp_path / f"out{suffix}"
     origin = judge.probe(source).times[0]
-    done = vidref("restore", source, "-o", output, "--start", "0.4", "--end", "1.2")
+    done = vidref(*PASS, source, "-o", output, "--start", "0.4", "--end", "1.2")
     assert done.exit_code == 0, done.stderr
     before, after = judge.probe(source), judge.probe(output)
     assert len(after.times) == 20 and after.times[0] is not None and origin is not None
@@ -111,7 +111,7 @@ def test_a_part_far_into_a_clip_is_the_right_one(
 
 def test_a_part_of_a_pipe_is_the_right_one(source: Path, tmp_path: Path) -> None:
     done = process(
-        "restore", "-", "-o", tmp_path / "out.mkv", "--lossless", "--start", "0.4", "--end", "0.8",
+        *PASS, "-", "-o", tmp_path / "out.mkv", "--lossless", "--start", "0.4", "--end", "0.8",
         stdin=source.read_bytes(),
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
@@ -179,6 +179,6 @@ def test_what_lies_outside_is_gone(tmp_path: Path) -> None:
 def test_a_part_that_is_nowhere_is_refused(
     source: Path, arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
-    done = vidref("restore", source, "-o", tmp_path / "out.mkv", *arguments)
+    done = vidref(*PASS, source, "-o", tmp_path / "out.mkv", *arguments)
     assert done.exit_code == 2
     assert is_one_sentence(done.stderr) and list(tmp_path.iterdir()) == []

@@ -31,7 +31,7 @@ def gfpgan_file(folder: Path) -> Path:
         fix_decoder=False, num_mlp=8, input_is_latent=True, different_w=True, narrow=1,
         sft_half=True,
     )  # fmt: skip
-    for name, value in network.named_parameters():
+    for value in network.parameters():
         if value.numel() == 1:  # how loud each layer's noise is; nought until it is trained
             value.data += 0.1  # a trained one uses its noise
     return saved(network, folder / "GFPGANv1.4.pth", {"params_ema": network.state_dict()})

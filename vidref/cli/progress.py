@@ -47,6 +47,7 @@ class Reporter:
                 self._task = self._bar.add_task(progress.stage, total=total, fps="0.0")
             self._bar.update(
                 self._task,
+                description=progress.stage,
                 completed=progress.frames_done,
                 total=progress.frames_total,
                 fps=f"{progress.fps:.1f}",

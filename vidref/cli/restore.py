@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vidref.cli.common import dropped_streams, output_options
+from vidref.cli.common import FACE_SETTING_OF, dropped_streams, face_options, output_options
 from vidref.cli.progress import Reporter
 
 
@@ -18,6 +18,40 @@ from vidref.cli.progress import Reporter
     "--output",
     type=click.Path(path_type=Path, allow_dash=True, readable=False),
     help="The result; its suffix chooses the container. Default: NAME.restored beside the source.",
+)
+@face_options
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path, readable=False),
+    help="Use this plan of `vidref analyse` as it stands, instead of looking for faces.",
+)
+@click.option("--model", help="bundled, a bundle's folder, a hub id, or another face model's .pth.")
+@click.option("--fidelity", type=float, help="0: most detail ... 1: closest to the input.")
+@click.option("--strength", type=float, help="How much of the restored face is shown, 0 to 1.")
+@click.option("--steps", type=int, help="Steps of the sampler.")
+@click.option("--seed", type=int, help="Another seed invents other detail.")
+@click.option(
+    "--noise",
+    type=click.Choice(["shared", "independent"]),
+    help="independent: new noise in every frame, only to compare.",
+)
+@click.option(
+    "--combine",
+    type=click.Choice(["concatenated", "average", "weighted"]),
+    help="How several references meet.",
+)
+@click.option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="Arithmetic of the model.",
+)
+@click.option("--batch", type=int, help="Calls of the model that may wait in the queue.")
+@click.option(
+    "--restart",
+    is_flag=True,
+    default=None,
+    help="Begin anew; without it an interrupted job is continued.",
 )
 @click.option("--start", help="Begin here (seconds, m:s or h:m:s).")
 @click.option("--end", help="Stop before this time.")
@@ -55,7 +89,9 @@ def restore(
 ) -> None:
     """Restore SOURCE: a clip, a photo, a folder of frames, or - for standard input.
 
-    Sound, subtitles, chapters, attachments, timing and colour are kept as they are.
+    Every person in it is found and rebuilt from their own sharpest frames and the photos in
+    --refs. Sound, subtitles, chapters, attachments, timing, colour and every pixel outside the
+    faces are kept as they are. A job that was interrupted goes on where it was.
     """
     from vidref.api import default_output, plan_with, restore_with
     from vidref.settings import Settings
@@ -76,12 +112,27 @@ def restore(
             "frames": result.frames,
             "seconds": round(result.seconds, 3),
             "encoder": result.encoder,
+            "faces": result.faces,
+            "sidecar": None if result.sidecar is None else str(result.sidecar),
             "warnings": list(result.warnings),
         }
     )
 
 
 SETTING_OF = {
+    **FACE_SETTING_OF,
+    "plan": "faces.plan",
+    "model": "model.where",
+    "fidelity": "model.fidelity",
+    "strength": "model.strength",
+    "steps": "model.steps",
+    "seed": "model.seed",
+    "noise": "model.noise",
+    "combine": "model.combine",
+    "device": "model.device",
+    "dtype": "model.dtype",
+    "batch": "model.batch",
+    "restart": "job.restart",
     "start": "span.start",
     "end": "span.end",
     "preview": "span.preview",

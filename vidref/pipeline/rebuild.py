@@ -8,7 +8,8 @@ and noise belongs to the person, so what comes out does not depend on queues, ba
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -81,14 +82,14 @@ class Rebuilder:
         self._faces_at, self._colour, self._watch = faces_at, colour, watch
         self.faces = 0
 
-    def stream(self, items: Iterable[Item], depth: int) -> Iterator[Item]:
+    def stream(self, items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         """The same items in the same order; at most `depth` wait between two stages."""
         cropped = run_ahead(self._cropped(run_ahead(items, depth)), depth)
-        restored = run_ahead(self._restored(cropped), depth)
-        for item, works in restored:
-            if works and isinstance(item, Frame):
-                self._place(item, works)
-            yield item
+        with closing(run_ahead(self._restored(cropped), depth)) as restored:
+            for item, works in restored:
+                if works and isinstance(item, Frame):
+                    self._place(item, works)
+                yield item
 
     def _cropped(self, items: Iterable[Item]) -> Iterator[_Busy]:
         for item in items:
@@ -148,7 +149,8 @@ class Rebuilder:
         for work in works:
             assert work.restored is not None
             if self._watch is not None:
-                self._watch.see(work.here.person, float(frame.time), work.crop, work.restored)
+                person, time_s = work.here.person, float(frame.time)
+                self._watch.see(person, frame.pts, time_s, work.crop, work.restored)
             placed = place_back(
                 work.region,
                 work.crop,

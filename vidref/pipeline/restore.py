@@ -1,62 +1,34 @@
-"""Pass 2: a clip goes in, a clip comes out, and nothing that is not a face can change.
+"""`vidref restore`, whole: analyse, then rebuild the faces, and change nothing else.
 
-Faces join this stream in `vidref.pipeline` once there is a plan that says where they are; a frame
-without one goes from decoder to encoder in its own planes, which is all there is here today.
+A file is made as a job of segments, which survives whatever kills the run. A pipe, and a clip
+without a face to restore, are made in one pass.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import closing
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 
-import av
-
-from vidref.errors import OutputError
-from vidref.media.containers import MUXERS, can_hold, muxer_for
-from vidref.media.deinterlace import CombWatch
-from vidref.media.encoders import Encoding, Request, choose_encoding
-from vidref.media.frames import Frame, Span
-from vidref.media.probe import Clip
-from vidref.media.reader import Reader
-from vidref.media.writer import Writer
-from vidref.pipeline.progress import OnProgress, Progress, ignore_progress
-from vidref.pipeline.stream import run_ahead
+from vidref.errors import InputError
+from vidref.model.loading import CropRestorer
+from vidref.pipeline.analyse import analyse_clip
+from vidref.pipeline.circumstances import circumstances
+from vidref.pipeline.journal import Job
+from vidref.pipeline.one_pass import in_one_pass
+from vidref.pipeline.plan import Plan
+from vidref.pipeline.plan_file import check_source, load_plan, save_plan
+from vidref.pipeline.progress import OnProgress, ignore_progress
+from vidref.pipeline.restoration import Restoration, open_model
+from vidref.pipeline.result import RestoreResult
+from vidref.pipeline.segmented import in_segments
+from vidref.pipeline.sidecar import sidecar, sidecar_path, write_sidecar
+from vidref.pipeline.stills import check_stills, write_stills
+from vidref.pipeline.target import PIPE, Target, check_target, plan_clip
 from vidref.settings import Settings
 
-PIPE = Path("-")
-PROGRESS_EVERY_S = 0.2
-
-
-@dataclass(frozen=True)
-class RestoreResult:
-    """What a run did; `warnings` are sentences the user should read."""
-
-    source: Path
-    output: Path
-    frames: int
-    seconds: float
-    encoder: str
-    warnings: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True)
-class RestorePlan:
-    """What a run would do, decided before anything is written."""
-
-    clip: Clip
-    container: str
-    encoding: Encoding
-    dropped: frozenset[int]
-
-
-def plan_clip(source: Path, output: Path, settings: Settings) -> RestorePlan:
-    """Everything `restore_clip` decides, without writing (`--dry-run`)."""
-    check_target(source, output, settings.output.overwrite)
-    with _reader(source, settings) as reader:
-        return _decide(reader, output, settings)
+NO_PACK = "none"
+"""`--faces none`: nothing is looked for, and the clip passes through."""
 
 
 def restore_clip(
@@ -64,116 +36,120 @@ def restore_clip(
     output: Path,
     settings: Settings,
     on_progress: OnProgress = ignore_progress,
+    model: CropRestorer | None = None,
 ) -> RestoreResult:
-    """Decode `source`, restore it, and write `output`; `-` is standard input or output."""
-    check_target(source, output, settings.output.overwrite)
+    """Restore `source` into `output`; `model` is one that is warm already."""
     begun = time.monotonic()
-    with _reader(source, settings) as reader:
-        plan = _decide(reader, output, settings)
-        target = None if output == PIPE else output
-        writer = Writer(
-            target, plan.container, reader, plan.encoding, plan.dropped, settings.threads
+    check_target(source, output, settings.output.overwrite)
+    if settings.faces.pack == NO_PACK:
+        return in_one_pass(source, output, settings, on_progress)
+    if source == PIPE:
+        raise InputError(
+            "Standard input can be read only once, and restoring faces takes two passes: give a "
+            "file, or --faces none to pass the clip through as it is."
         )
-        with writer:
-            combs = CombWatch()
-            frames = _stream(reader, writer, combs, settings.queue_frames, on_progress, begun)
-            writer.finish()
-        damage = reader.damage.sentence(plan.clip.name)
-        found = filter(None, (damage, combs.sentence()))
-        warnings = [*plan.encoding.notes, *writer.notes(), *found]
-    return RestoreResult(
-        source,
-        output,
-        frames,
-        time.monotonic() - begun,
-        plan.encoding.encoder,
-        tuple(warnings),
-    )
-
-
-def check_target(source: Path, output: Path, overwrite: bool) -> None:
-    """Refuse to destroy anything before a byte is read."""
+    # whatever cannot work is refused before the long work
+    target = plan_clip(source, output, settings)
+    model = model or open_model(settings)
     if output == PIPE:
-        return
-    if not output.parent.is_dir():
-        raise OutputError(f"The folder {output.parent} does not exist; create it first.")
-    if output.exists():
-        if not (output.is_file() or output.is_dir()):
-            raise OutputError(f"{output} is not a file but a device or pipe; name a file, or -.")
-        if source != PIPE and source.exists() and output.samefile(source):
-            raise OutputError(f"{output} is the clip itself; give the result another name.")
-        if not overwrite:
-            raise OutputError(f"{output} exists already; give another name, or --overwrite.")
-
-
-def _reader(source: Path, settings: Settings) -> Reader:
-    return Reader(
-        None if source == PIPE else source,
-        Span(*settings.span.bounds),
-        settings.threads,
-        settings.picture.deinterlace,
-    )
-
-
-def _decide(reader: Reader, output: Path, settings: Settings) -> RestorePlan:
-    wanted = settings.output
-    if wanted.container and wanted.container not in av.formats_available:
-        known = ", ".join(sorted(set(MUXERS.values())))
-        raise OutputError(f"There is no container {wanted.container!r}; common ones are: {known}.")
-    container = wanted.container or ("matroska" if output == PIPE else muxer_for(output))
-    request = Request(
-        wanted.codec, wanted.crf, wanted.preset, wanted.lossless, wanted.prores, settings.threads
-    )
-    encoding = choose_encoding(reader.clip.picture, container, request)
-    if isinstance(wanted.drop, str):
-        dropped = frozenset(
-            stream.index
-            for stream in reader.container.streams
-            if stream.index != reader.clip.picture.index and not can_hold(container, stream)
-        )
+        plan = find_faces(source, settings, on_progress)
+        result = _without_job(source, output, target, settings, on_progress, plan, model)
     else:
-        dropped = frozenset(wanted.drop)
-        others = {info.index for info in reader.clip.streams} - {reader.clip.picture.index}
-        unknown = sorted(dropped - others)
-        if unknown:
-            raise OutputError(
-                f"{reader.clip.name} has no stream {unknown[0]} that could be left out; "
-                f"it has {', '.join(map(str, reader.clip.streams))}."
-            )
-    return RestorePlan(reader.clip, container, encoding, dropped)
+        result = _as_job(source, output, settings, on_progress, target, model)
+    return replace(result, seconds=time.monotonic() - begun)
 
 
-def _stream(
-    reader: Reader,
-    writer: Writer,
-    combs: CombWatch,
-    depth: int,
+def restore_pictures(
+    source: Path,
+    output: Path,
+    settings: Settings,
+    on_progress: OnProgress = ignore_progress,
+    model: CropRestorer | None = None,
+) -> RestoreResult:
+    """The same for a photo or a folder of frames, which is done again rather than resumed."""
+    begun = time.monotonic()
+    check_target(source, output, settings.output.overwrite)
+    check_stills(source, output, settings)
+    if settings.faces.pack == NO_PACK:
+        return write_stills(source, output, settings, on_progress)[0]
+    model = model or open_model(settings)
+    plan = find_faces(source, settings, on_progress)
+    if not has_work(plan):
+        result, _ = write_stills(source, output, settings, on_progress)
+        notes: tuple[str, ...] = (nothing_to_do(plan), *plan.notes)
+    else:
+        restoration = Restoration.prepare(plan, source, None, settings, model)
+        result, facts = write_stills(source, output, settings, on_progress, restoration)
+        beside = sidecar_path(output)
+        write_sidecar(beside, sidecar(restoration, settings, facts))
+        result, notes = replace(result, sidecar=beside), plan.notes
+    seconds = time.monotonic() - begun
+    return replace(result, warnings=(*notes, *result.warnings), seconds=seconds)
+
+
+def find_faces(source: Path, settings: Settings, on_progress: OnProgress) -> Plan:
+    """The plan that the user gave, or a new analysis."""
+    given = settings.faces.plan
+    if given is None:
+        return analyse_clip(source, settings, on_progress)
+    plan = load_plan(given)
+    check_source(plan, given, source)
+    return plan
+
+
+def nothing_to_do(plan: Plan) -> str:
+    """Why no face of the clip is restored."""
+    if not plan.tracks:
+        return "No face was found: the picture is as it was."
+    reasons = "; ".join(dict.fromkeys(track.why.rstrip(".") for track in plan.tracks))
+    return f"No face was restored ({reasons}): the picture is as it was."
+
+
+def has_work(plan: Plan) -> bool:
+    return any(plan.is_restored(track) for track in plan.tracks)
+
+
+def _as_job(
+    source: Path,
+    output: Path,
+    settings: Settings,
     on_progress: OnProgress,
-    begun: float,
-) -> int:
-    total = _frames_expected(reader)
-    done, reported = 0, begun
-    with closing(run_ahead(reader, depth)) as items:
-        for item in items:
-            if not isinstance(item, Frame):
-                writer.copy(item)
-                continue
-            combs.see(item.image)
-            writer.write(item)
-            done += 1
-            now = time.monotonic()
-            if now - reported >= PROGRESS_EVERY_S:
-                reported = now
-                on_progress(Progress("restore", done, total, now - begun))
-    on_progress(Progress("restore", done, done, time.monotonic() - begun, is_final=True))
-    return done
+    target: Target,
+    model: CropRestorer,
+) -> RestoreResult:
+    known = circumstances(source, target, settings, model)
+    with Job.open(output, known, settings.job.restart) as job:
+        if job.plan_path.exists():
+            plan = load_plan(job.plan_path)
+        else:
+            plan = find_faces(source, settings, on_progress)
+            save_plan(plan, job.plan_path)
+        if not has_work(plan):
+            return _without_job(source, output, target, settings, on_progress, plan, model)
+        colour = target.clip.picture.colour
+        restoration = Restoration.prepare(plan, source, colour, settings, model)
+        result, facts = in_segments(job, source, output, target, restoration, settings, on_progress)
+        beside = sidecar_path(output)
+        write_sidecar(beside, sidecar(restoration, settings, facts))
+        job.finish()
+    return replace(result, warnings=(*plan.notes, *result.warnings), sidecar=beside)
 
 
-def _frames_expected(reader: Reader) -> int | None:
-    span, clip = reader.span, reader.clip
-    if span.is_whole:
-        return clip.frame_count_hint
-    end = span.end
-    if end is None and clip.duration_s is not None:
-        end = Fraction(clip.duration_s)
-    return None if end is None else max(1, round((end - span.start) * clip.picture.average_rate))
+def _without_job(
+    source: Path,
+    output: Path,
+    target: Target,
+    settings: Settings,
+    on_progress: OnProgress,
+    plan: Plan,
+    model: CropRestorer,
+) -> RestoreResult:
+    restoration = None
+    notes = plan.notes
+    if has_work(plan):
+        colour = target.clip.picture.colour
+        restoration = Restoration.prepare(plan, source, colour, settings, model)
+    else:
+        notes = (nothing_to_do(plan), *notes)
+    result = in_one_pass(source, output, settings, on_progress, restoration)
+    return replace(result, warnings=(*notes, *result.warnings))

@@ -38,12 +38,16 @@ def run_ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
 
     def produce() -> None:
         error: BaseException | None = None
+        source = iter(items)
         try:
-            for item in items:
+            for item in source:
                 if not put(item):
-                    return
+                    break
         except BaseException as raised:  # noqa: BLE001 - handed to the consumer, who raises it
             error = raised
+        finally:
+            if isinstance(source, Generator):
+                source.close()  # so that a stage which is stopped stops those before it
         put(_Ended(error))
 
     thread = threading.Thread(target=produce, name="vidref-decode", daemon=True)

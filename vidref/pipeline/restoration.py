@@ -1,0 +1,79 @@
+"""Model, evidence and plan together: ready to rebuild the faces of one source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidref.faces.pack import FacePack, load_pack
+from vidref.media.colour import Colour
+from vidref.media.frames import Frame
+from vidref.model.loading import CropRestorer, load_restorer
+from vidref.model.restorer import Sampling
+from vidref.pipeline.evidence import Evidence, gather
+from vidref.pipeline.identity import IdentityWatch
+from vidref.pipeline.plan import Plan
+from vidref.pipeline.rebuild import FaceHere, Rebuilder, Touch
+from vidref.settings import ModelSettings, Settings
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """All that the frames need; made once for a source by every process that works on it."""
+
+    plan: Plan
+    model: CropRestorer
+    pack: FacePack
+    evidence: Evidence
+    touch: Touch
+    colour: Colour | None
+
+    @classmethod
+    def prepare(
+        cls,
+        plan: Plan,
+        source: Path,
+        colour: Colour | None,
+        settings: Settings,
+        model: CropRestorer,
+    ) -> Restoration:
+        pack = load_pack(settings.faces.pack, settings.threads)
+        evidence = gather(plan, source, colour, model, pack)
+        return cls(plan, model, pack, evidence, touch_of(settings.model), colour)
+
+    def faces_at(self, frame: Frame) -> list[FaceHere]:
+        return [
+            FaceHere(face.person, face.placement)
+            for face in self.plan.faces_at(frame.pts)
+            if face.restore
+        ]
+
+    def watch(self, segment_of: Callable[[int], int] = lambda pts: 0) -> IdentityWatch:
+        return IdentityWatch(self.pack, self.evidence.embeddings, segment_of)
+
+    def rebuilder(self, watch: IdentityWatch) -> Rebuilder:
+        return Rebuilder(
+            self.model, self.evidence.contexts, self.faces_at, self.touch, self.colour, watch
+        )
+
+
+def open_model(settings: Settings) -> CropRestorer:
+    """The model that the settings name, on the device and with the threads that they name."""
+    import torch
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    wanted = settings.model
+    return load_restorer(wanted.where, wanted.device, wanted.dtype)
+
+
+def touch_of(wanted: ModelSettings) -> Touch:
+    """The settings in the model room's own words."""
+    sampling = Sampling(
+        steps=wanted.steps,
+        combine=wanted.combine,
+        fidelity=wanted.fidelity,
+        seed=wanted.seed,
+    )
+    return Touch(sampling, wanted.strength, wanted.noise == "shared")
