@@ -24,7 +24,7 @@ from vidref.model.config import read_config
 from vidref.model.context import Reference
 from vidref.model.restorer import Combine, Face, Restorer, Sampling
 
-BUNDLED = Path(vidref.model.__file__).parent.parent / "configs" / "bundled.yaml"
+BUNDLED = Path(vidref.model.__file__).parent.parent / "configs" / "bundled-large.yaml"
 REFERENCES = 3
 
 

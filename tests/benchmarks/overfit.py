@@ -22,7 +22,7 @@ from vidref.training.photos import load_photos
 from vidref.training.restorer import train_restorer
 from vidref.training.restorer_config import TrainingConfig, read_training_config
 
-BUNDLED = Path(vidref.model.__file__).parent.parent / "configs" / "bundled.yaml"
+BUNDLED = Path(vidref.model.__file__).parent.parent / "configs" / "bundled-large.yaml"
 CONFIG = """
 restorer: {restorer}
 data: {{folder: {data}, limit: 4, references: 1, vary: false, flip: false, wrong_share: 0}}

@@ -53,6 +53,8 @@ class DenoiserConfig(Sizes):
     it is aligned to, and convolutions do not know where they are."""
     residual: bool = False
     """Predict the difference to the degraded crop; only an x0-prediction can."""
+    person: bool = False
+    """Tell every block who it is, by the mean identity token, beside what attention finds."""
     source: str | None = None
 
     @model_validator(mode="after")
@@ -85,6 +87,8 @@ class PatchConfig(Sizes):
 
     grid: int = 8
     widths: tuple[int, ...] = (96, 128, 160, 192)
+    size: int | None = None
+    """Look at the reference at this side instead of the crop's own."""
 
 
 class ContextConfig(Sizes):
@@ -135,6 +139,9 @@ class RestorerConfig(Sizes):
 
     name: str
     size: int = FACE_SIZE
+    working_size: int | None = None
+    """The side that the network works at, where it is smaller than the crop's: what is finer in the
+    crop stays as it came."""
     codec: CodecConfig
     denoiser: DenoiserConfig
     context: ContextConfig
@@ -148,6 +155,10 @@ class RestorerConfig(Sizes):
             raise ValueError("denoiser.coordinates is for new U-Nets: leave it out with a source")
         if self.denoiser.residual and self.diffusion.prediction != "x0":
             raise ValueError("denoiser.residual needs diffusion.prediction x0")
+        if self.denoiser.person and (self.denoiser.source or self.context.identity is None):
+            raise ValueError("denoiser.person is for new U-Nets and needs context.identity")
+        if self.size % (self.working_size or self.size):
+            raise ValueError("size must be a multiple of working_size")
         return self
 
 

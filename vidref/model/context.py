@@ -100,7 +100,7 @@ class PatchTokens(nn.Module):
 
     def __init__(self, config: PatchConfig, width: int) -> None:
         super().__init__()
-        self.grid, self.count = config.grid, config.grid**2
+        self.grid, self.count, self.size = config.grid, config.grid**2, config.size
         widths = config.widths
         layers: list[nn.Module] = [nn.PixelUnshuffle(8), nn.Conv2d(192, widths[0], 1)]
         for narrow, wide in pairwise(widths):
@@ -112,6 +112,8 @@ class PatchTokens(nn.Module):
         return reference.image
 
     def tokens(self, raw: Tensor) -> Tensor:
+        if self.size is not None and raw.shape[-1] > self.size:
+            raw = functional.interpolate(raw, (self.size,) * 2, mode="area")
         maps = functional.adaptive_avg_pool2d(self.layers(raw), self.grid)
         return cast(Tensor, self.project(maps.flatten(2).transpose(1, 2)))
 

@@ -23,6 +23,7 @@ class Denoiser(nn.Module):
     def __init__(self, config: RestorerConfig) -> None:
         super().__init__()
         self.residual, self.bands = config.denoiser.residual, config.denoiser.coordinates
+        self.reference_tokens = config.context.tokens if config.denoiser.person else None
         if config.denoiser.source is None:
             self.unet = new_unet(config)
         else:
@@ -37,7 +38,12 @@ class Denoiser(nn.Module):
             seen.append(coordinates(self.bands, z_t).expand(len(z_t), -1, -1, -1))
         noisy = torch.cat(seen, 1).contiguous(memory_format=torch.channels_last)
         keep = None if mask is None else attention_keep(mask)
-        out = cast(Any, self.unet)(noisy, t, tokens, encoder_attention_mask=keep).sample
+        person = None
+        if self.reference_tokens is not None:
+            person = mean_identity(tokens, mask, self.reference_tokens)
+        out = cast(Any, self.unet)(
+            noisy, t, tokens, class_labels=person, encoder_attention_mask=keep
+        ).sample
         return cast(Tensor, out + z_lq if self.residual else out)
 
 
@@ -51,6 +57,15 @@ def coordinates(bands: int, like: Tensor) -> Tensor:
         angles.append(angle.expand(1, bands, *like.shape[2:]))
     both = torch.cat(angles, 1)
     return torch.cat([both.sin(), both.cos()], 1)
+
+
+def mean_identity(tokens: Tensor, mask: Tensor | None, per_reference: int) -> Tensor:
+    """(B, width): the weighted mean over references of their first token, which says who it is."""
+    first = tokens[:, ::per_reference]
+    if mask is None:
+        return first.mean(1)
+    weight = mask[:, ::per_reference].to(first)[..., None]
+    return (first * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
 
 
 def channels_last(module: nn.Module) -> None:
@@ -73,7 +88,7 @@ def new_unet(config: RestorerConfig) -> nn.Module:
     sizes, channels = config.denoiser, config.codec.channels
     crossed = list(zip(sizes.widths, sizes.cross_attention, strict=True))
     unet = UNet2DConditionModel(
-        sample_size=config.size // config.codec.factor,
+        sample_size=(config.working_size or config.size) // config.codec.factor,
         in_channels=2 * channels + 4 * sizes.coordinates,
         out_channels=channels,
         block_out_channels=sizes.widths,
@@ -81,6 +96,8 @@ def new_unet(config: RestorerConfig) -> nn.Module:
         norm_num_groups=sizes.groups,
         cross_attention_dim=config.context.width,
         attention_head_dim=sizes.heads,
+        class_embed_type="projection" if sizes.person else None,
+        projection_class_embeddings_input_dim=config.context.width if sizes.person else None,
         down_block_types=tuple(
             "CrossAttnDownBlock2D" if cross else "DownBlock2D" for _, cross in crossed
         ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
 from vidref import weights
@@ -146,7 +147,8 @@ class Restorer:
         """One call of the fixed shape; the last face fills the empty slots."""
         padded = [*faces, *[faces[-1]] * (self.batch - len(faces))]
         crops = torch.stack([face.crop for face in padded]).float().to(self.device)
-        codec, z_lq = self.network.codec, self.network.codec.encode(crops)
+        seen = resized(crops, min(crops.shape[-1], self.config.working_size or crops.shape[-1]))
+        codec, z_lq = self.network.codec, self.network.codec.encode(seen)
         shape = (z_lq.shape[1], z_lq.shape[2], z_lq.shape[3])
         noise = torch.stack([person_noise(sampling.seed, face.person, shape) for face in padded])
         contexts = [face.context for face in padded]
@@ -177,6 +179,8 @@ class Restorer:
                 predict_at, noise.to(self.device), z_lq, scheduler, sampling.steps, sampling.start
             )
             restored = codec.decode(latent).float()
+        if seen.shape != crops.shape:
+            restored = crops + resized(restored - seen, crops.shape[-1])
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:
@@ -217,3 +221,12 @@ class Restorer:
                 share = 1 / len(context.weights) if plain else weight / sum(context.weights)
                 weights[j, row] = share
         return [(tokens, mask) for tokens, mask in told], list(weights)
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """(B, 3, side, side): averaged where that is smaller, smooth where it is larger."""
+    if side == images.shape[-1]:
+        return images
+    if side < images.shape[-1]:
+        return functional.interpolate(images, (side, side), mode="area")
+    return functional.interpolate(images, (side, side), mode="bicubic", align_corners=False)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,9 @@ from vidref.training.state import (
     optimiser_tensors,
     save_state,
 )
+
+if TYPE_CHECKING:
+    from vidref.training.quick_batches import QuickBatchMaker
 
 
 class Trained(nn.Module):
@@ -110,7 +114,7 @@ class RestorerTraining:
             ],
             lr=run.learning_rate,
             betas=(0.9, 0.99),
-            fused=device.type == "cuda",
+            fused=device.type in ("cuda", "cpu"),
         )
         self.module = self.machine.prepare(self.trained)
         if run.compile:
@@ -140,7 +144,13 @@ class RestorerTraining:
         )
         if device.type == "cuda":
             object.__setattr__(photos, "pixels", photos.pixels.to(device))
-        self.maker = BatchMaker(photos, config, device, self.recogniser, self.machine.rank)
+        self.maker: BatchMaker | QuickBatchMaker
+        if config.data.quick:
+            from vidref.training.quick_batches import QuickBatchMaker
+
+            self.maker = QuickBatchMaker(photos, config, self.recogniser, self.machine.rank)
+        else:
+            self.maker = BatchMaker(photos, config, device, self.recogniser, self.machine.rank)
         self.batches = Prefetch(self.maker)
 
     @staticmethod
@@ -290,10 +300,16 @@ class RestorerTraining:
             # one stratified draw per picture: every batch sees all noise levels
             strata = (torch.arange(count) + torch.rand(count, generator=draws)) / count
             t = (strata[torch.randperm(count, generator=draws)] * len(self.bars)).long().to(device)
+            first = torch.rand(count, generator=draws) < config.noise.first
+            own = ~first & (torch.rand(count, generator=draws) < config.noise.own)
+            t[first.to(device)] = len(self.bars) - 1
             bars = self.bars[t]
             no_crop = (torch.rand(count, generator=draws) < config.drop_degraded).to(device)
             no_context = (torch.rand(count, generator=draws) < config.drop_context).to(device)
-            z_t = add_noise(z_0, noise, bars)
+            beneath = self._own_estimate(
+                own.to(device), z_0, noise, z_lq, raw, batch.counts, no_crop, no_context
+            )
+            z_t = add_noise(beneath, noise, bars)
             prediction = self.module(z_t, z_lq, t, raw, batch.counts, no_crop, no_context)
             z_hat = to_x0(kind, prediction.float(), z_t, bars)
             pixel = self.restorer_config.codec.kind == "pixel-shuffle"
@@ -310,16 +326,22 @@ class RestorerTraining:
             terms: dict[str, Tensor] = {}
             if pixel:
                 error = losses.reconstruction(estimate, batch.target, batch.real, batch.detail)
+                if wanted.edges:
+                    rough = losses.edges(estimate, batch.target, batch.real, batch.detail)
+                    terms["edges"] = rough.mean()
             else:
                 difference = losses.at_own_resolution(z_hat - z_0, batch.detail)
                 error = difference.square().mean((1, 2, 3))
             terms["reconstruction"] = (error * x0_weight(kind, bars)).mean()
         total = wanted.reconstruction * terms["reconstruction"]
+        if "edges" in terms:
+            total = total + wanted.edges * terms["edges"]
         # mirrored pixels are the target's own wherever a network looks at the whole picture
         whole = batch.target + (estimate - batch.target) * batch.real
         trust = losses.trust(bars, wanted.trust_floor, no_crop)
         for name, value in self._whole_face(whole, batch, draws).items():
-            terms[name] = (trust * value).mean()
+            judged = trust[:: wanted.judged_every] if len(value) < len(trust) else trust
+            terms[name] = (judged * value).mean()
             total = total + getattr(wanted, name) * terms[name]
         if self._adversarial_now():
             assert self.critic is not None
@@ -330,15 +352,44 @@ class RestorerTraining:
         terms["loss"] = total
         return terms, whole.detach()
 
+    @torch.no_grad()
+    def _own_estimate(
+        self,
+        own: Tensor,
+        z_0: Tensor,
+        noise: Tensor,
+        z_lq: Tensor,
+        raw: list[Tensor],
+        counts: Tensor,
+        no_crop: Tensor,
+        no_context: Tensor,
+    ) -> Tensor:
+        """The truth's latents, or where `own` (B,) says so what the first step would have made."""
+        rows = own.nonzero()[:, 0] if self.config.noise.own else own.new_zeros(0, dtype=torch.long)
+        if len(rows) == 0:
+            return z_0
+        t = torch.full_like(rows, len(self.bars) - 1)
+        told = [value.unflatten(0, (len(own), -1))[rows].flatten(0, 1) for value in raw]
+        found = self.trained(
+            noise[rows], z_lq[rows], t, told, counts[rows], no_crop[rows], no_context[rows]
+        )
+        kind, bars = self.restorer_config.diffusion.prediction, self.bars[t]
+        return z_0.index_copy(0, rows, to_x0(kind, found.float(), noise[rows], bars))
+
     def _whole_face(self, whole: Tensor, batch: Batch, draws: torch.Generator) -> dict[str, Tensor]:
         """The losses that look at the face as a picture, per picture (B,)."""
         wanted, found = self.config.losses, {}
         if wanted.identity and self.recogniser is not None and batch.embeddings is not None:
+            some = slice(None, None, wanted.judged_every)
             with torch.no_grad():
-                truth = self.recogniser(batch.target)
+                truth = self.recogniser(batch.target[some])
             share = torch.where(batch.wrong, 0.0, wanted.hard_share).to(whole)
             found["identity"] = losses.hard_example_identity(
-                self.recogniser(whole), truth, batch.embeddings, batch.counts, share
+                self.recogniser(whole[some]),
+                truth,
+                batch.embeddings[some],
+                batch.counts[some],
+                share[some],
             )
         if wanted.recogniser_features and self.recogniser is not None:
             found["recogniser_features"] = losses.recogniser_features(

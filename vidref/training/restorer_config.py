@@ -37,6 +37,8 @@ class DataConfig(Part):
     augment_references: bool = True
     """False lets the frozen towers' features be cached per photograph."""
     flip: bool = True
+    quick: bool = False
+    """Make batches with OpenCV on the CPU's cores (quick_batches.py): for runs without a GPU."""
     vary: bool = True
     """False keeps the stored alignment and colours of the target (for overfitting tests)."""
 
@@ -60,6 +62,8 @@ class LossConfig(Part):
     """Weights of the losses; zero leaves a loss out."""
 
     reconstruction: float = 1.0
+    edges: float = 0.0
+    """Weight of the error of Haar coefficients at two scales: edges count more than areas."""
     identity: float = 0.1
     hard_share: float = Field(default=0.25, ge=0, le=1)
     """The lambda of the hard-example identity loss: how much of it looks at the reference."""
@@ -67,8 +71,24 @@ class LossConfig(Part):
     """Losses on the whole face are scaled by max(sqrt(alpha-bar), this); 0 is ReF-LDM's."""
     recogniser_features: float = 0.0
     encoder_features: float = 0.0
+    judged_every: int = Field(default=1, ge=1)
+    """Every so manieth picture of a batch is shown to the recogniser; it costs as much as a third
+    of a small denoiser."""
     adversarial: float = 0.0
     adversarial_after: int = 0
+
+
+class NoiseConfig(Part):
+    """Which noise levels are trained, and what is under the noise.
+
+    The defaults are a diffusion model's: every level, over the truth. A run that is too short for
+    that is spent where a sampler of few steps really comes by.
+    """
+
+    first: float = Field(default=0.0, ge=0, le=1)
+    """Share of pictures at the first, noisiest step, where nothing of the picture is left."""
+    own: float = Field(default=0.0, ge=0, le=1)
+    """Share of the others with the network's own first estimate under the noise, as in sampling."""
 
 
 class RunConfig(Part):
@@ -102,6 +122,7 @@ class TrainingConfig(Part):
     data: DataConfig
     damage: DamageConfig = DamageConfig()
     losses: LossConfig = LossConfig()
+    noise: NoiseConfig = NoiseConfig()
     run: RunConfig = RunConfig()
     drop_degraded: float = 0.1
     drop_context: float = 0.1

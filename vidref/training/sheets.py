@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vidref.model.bundle import RestorerNetwork
 from vidref.model.context import Reference
-from vidref.model.restorer import Face, Restorer, Sampling
+from vidref.model.restorer import Face, Restorer, Sampling, resized
 from vidref.training.batches import Batch
 
 ROWS = 6
@@ -50,7 +50,7 @@ def save_sheet(
         [
             batch.degraded[row].cpu(),
             restored[row],
-            batch.references[row, 0].cpu(),
+            resized(batch.references[row, :1].cpu(), size)[0],
             batch.target[row].cpu(),
         ]
         for row in range(count)

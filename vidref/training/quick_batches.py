@@ -1,0 +1,215 @@
+"""Batches for a run on CPU cores, made with OpenCV: as batches.py makes them, for less.
+
+Faces, views, damage and their ranges are the same; what differs is that everything is done picture
+by picture on bytes, that references are cut at the size the patch encoder looks at, and that a
+photograph is embedded once (the only one of a person: from a strongly varied view) and remembered.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidref.model.recogniser import Recogniser
+from vidref.training.batches import Batch, generators
+from vidref.training.degradation import NAMED, degrade_image, draw
+from vidref.training.pairs import Pairing
+from vidref.training.photos import MARGIN, Photos
+from vidref.training.restorer_config import TrainingConfig
+from vidref.training.video_damage import damage_video
+from vidref.training.views import FIXED, REFERENCE, SAME_PHOTO, TARGET, Spread, homographies
+
+Picture = np.ndarray
+
+
+class QuickBatchMaker:
+    """Makes the batch of any step, as a function of (seed, step, rank) alone."""
+
+    device = torch.device("cpu")
+
+    def __init__(
+        self,
+        photos: Photos,
+        config: TrainingConfig,
+        recogniser: Recogniser | None,
+        rank: int = 0,
+    ) -> None:
+        cv2.setNumThreads(1)
+        self.photos, self.config, self.recogniser, self.rank = photos, config, recogniser, rank
+        data, patches = config.data, config.restorer.context.patches
+        self.pairing = Pairing(photos, data.references, data.several_share, data.wrong_share)
+        self.pictures = photos.pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        self.corners = photos.corners.numpy()
+        self.reference_size = min(config.run.size, (patches and patches.size) or config.run.size)
+        self.remembered: dict[tuple[int, bool], Tensor] = {}
+
+    @torch.no_grad()
+    def make(self, step: int) -> Batch:
+        """The batch of a step."""
+        config, size = self.config, self.config.run.size
+        draws, noise = generators(config.run.seed, step, self.rank, self.device)
+        choice = self.pairing.choose(config.run.batch, draws)
+        count, shown = len(choice.targets), int(choice.counts.max())
+        kinds = kinds_of(config, count, draws)
+        targets, degraded, real, references = [], [], [], []
+        embeddings = []
+        for row, index in enumerate(choice.targets.tolist()):
+            flip = bool(one(draws) < 0.5) and config.data.flip
+            view = pixel_map(TARGET if config.data.vary else FIXED, flip, size, self.side, draws)
+            face = self._cut(index, view, size)
+            if config.data.vary:
+                face = recoloured(face, TARGET.colour, draws)
+            face = old_look(face, config.damage.faded, config.damage.grey, draws)
+            targets.append(face)
+            degraded.append(damaged(face, kinds[row], config.damage.encode, draws, noise))
+            real.append(self._real(index, view, size))
+            for j in range(shown):
+                photo, same = int(choice.references[row, j]), bool(choice.same_photo[row, j])
+                references.append(self._reference(photo, same, self.reference_size, draws))
+                embeddings.append(self._embedding(photo, same))
+        stacked = to_tensor(references).unflatten(0, (count, shown))
+        return Batch(
+            target=to_tensor(targets),
+            degraded=to_tensor(degraded),
+            real=torch.from_numpy(np.stack(real)).float()[:, None],
+            detail=(self.photos.detail[choice.targets] * 512 / size).clamp(max=1),
+            references=stacked,
+            photos=choice.references[:, :shown],
+            embeddings=None
+            if self.recogniser is None
+            else torch.stack(embeddings).unflatten(0, (count, shown)),
+            counts=choice.counts,
+            wrong=choice.wrong_person,
+        )
+
+    @property
+    def side(self) -> int:
+        """Pixels along a stored photograph."""
+        return int(self.pictures.shape[1])
+
+    def _cut(self, index: int, view: np.ndarray, size: int) -> Picture:
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        border = cv2.BORDER_REFLECT
+        picture = self.pictures[index]
+        return np.asarray(
+            cv2.warpPerspective(picture, view, (size, size), flags=flags, borderMode=border)
+        )
+
+    def _real(self, index: int, view: np.ndarray, size: int) -> np.ndarray:
+        """1 inside the photograph's own area; of round photographs, inside the circle."""
+        corners = (self.corners[index] * self.side - 0.5).astype(np.float32)
+        seen = cv2.perspectiveTransform(corners[None], np.linalg.inv(view))[0]
+        inside = np.zeros((size, size), np.uint8)
+        # eight bits of fraction, so that the edge is where it is and not at a whole pixel
+        cv2.fillConvexPoly(inside, np.round(seen * 256).astype(np.int32), 1, cv2.LINE_8, 8)
+        if self.photos.circular[index]:
+            sides = np.linalg.norm(np.roll(seen, -1, 0) - seen, axis=1)
+            disc = np.zeros_like(inside)
+            centre = tuple(int(v) for v in seen.mean(0).round())
+            cv2.circle(disc, centre, int(0.97 * sides.min() / 2), 1, -1)
+            inside &= disc
+        return inside
+
+    def _reference(self, index: int, same: bool, size: int, draws: torch.Generator) -> Picture:
+        augment = self.config.data.augment_references
+        spread = (SAME_PHOTO if same else REFERENCE) if augment else FIXED
+        flip = bool(one(draws) < 0.5) and augment and self.config.data.flip
+        # cut at a size that the photograph does not alias at, then averaged to the wanted one
+        fine = size * max(1, round(self.side / MARGIN / size))
+        face = self._cut(index, pixel_map(spread, flip, fine, self.side, draws), fine)
+        if fine != size:
+            face = np.asarray(cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA))
+        return recoloured(face, spread.colour, draws)
+
+    def _embedding(self, index: int, same: bool) -> Tensor:
+        if self.recogniser is None:
+            return torch.zeros(0)
+        if (index, same) not in self.remembered:
+            identity = self.config.restorer.context.identity
+            mirrored = identity is None or identity.normalised
+            draws = torch.Generator().manual_seed(index)
+            spread = SAME_PHOTO if same else FIXED
+            size = round(self.side / MARGIN)
+            face = self._cut(index, pixel_map(spread, False, size, self.side, draws), size)
+            face = recoloured(face, spread.colour, draws)
+            self.remembered[index, same] = self.recogniser.embed(to_tensor([face]), mirrored)[0]
+        return self.remembered[index, same]
+
+
+def one(draws: torch.Generator) -> float:
+    """One uniform number."""
+    return float(torch.rand(1, generator=draws))
+
+
+def to_tensor(pictures: list[Picture]) -> Tensor:
+    """Bytes (H, W, 3) -> (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def kinds_of(config: TrainingConfig, count: int, draws: torch.Generator) -> list[str]:
+    """How each picture of a batch is damaged: shares of the batch, with a random offset."""
+    names = (*NAMED, "video")
+    shares = torch.tensor([float(getattr(config.damage, name)) for name in names])
+    edges = (shares / shares.sum()).cumsum(0)
+    places = (torch.arange(count) + one(draws)) / count
+    return [names[min(int((place > edges).sum()), len(names) - 1)] for place in places]
+
+
+def pixel_map(
+    spread: Spread, flip: bool, size: int, stored: int, draws: torch.Generator
+) -> np.ndarray:
+    """A random view as OpenCV wants it: pixels of the face square -> pixels of the photograph."""
+    unit = homographies(spread, torch.tensor([flip]), draws)[0].double().numpy()
+    to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
+    half = stored / 2
+    to_pixels = np.array([[half, 0, half - 0.5], [0, half, half - 0.5], [0, 0, 1]])
+    return np.asarray(to_pixels @ unit @ to_unit)
+
+
+def recoloured(face: Picture, amount: float, draws: torch.Generator) -> Picture:
+    """`views.jitter` as one affine map of colours."""
+    values = 1 + (2 * torch.rand(4, generator=draws) - 1) * amount
+    if amount == 0:
+        return face
+    bright, contrast, saturation, warmth = values.tolist()
+    mean = float(face.mean()) / 127.5 - 1
+    mix = saturation * np.eye(3) + (1 - saturation) / 3
+    tint = np.array([warmth, 1, 2 - warmth])
+    turn = contrast * tint[:, None] * mix
+    shift = tint * ((1 - contrast) * mean + bright - 1) + tint - 1
+    offset = 127.5 * (shift + 1 - turn.sum(1))
+    return np.asarray(cv2.transform(face, np.concatenate([turn, offset[:, None]], 1)))
+
+
+def old_look(face: Picture, faded: float, grey: float, draws: torch.Generator) -> Picture:
+    """`video_damage.look` on bytes: an old picture's colours, or none."""
+    is_faded, is_grey = one(draws) < faded, one(draws) < grey
+    if is_faded:
+        floor = 0.12 * one(draws)
+        gain = 1 - floor - 0.2 * one(draws)
+        cast = 1 + 0.08 * torch.randn(3, generator=draws).numpy()
+        gamma = math.exp(0.25 * float(torch.randn(1, generator=draws)))
+        levels = (np.arange(256) / 255).clip(1e-4) ** gamma * gain + floor
+        table = (levels[:, None] * cast * 255).round().clip(0, 255).astype(np.uint8)
+        face = np.asarray(cv2.LUT(face, np.ascontiguousarray(table[None])))
+    if is_grey:
+        face = np.repeat(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    return face
+
+
+def damaged(
+    face: Picture, kind: str, encode: bool, draws: torch.Generator, noise: torch.Generator
+) -> Picture:
+    """One face after its kind of damage."""
+    if kind == "video":
+        unit = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255
+        levels = damage_video(unit, draws, noise, encode)[0] * 255
+        return np.ascontiguousarray(levels.round().byte().permute(1, 2, 0).numpy())
+    drawn = draw(NAMED[kind], 1, face.shape[0], draws)
+    rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=noise)))
+    in_bgr = degrade_image(np.ascontiguousarray(face[..., ::-1]), drawn, rng)
+    return np.ascontiguousarray(in_bgr[..., ::-1])
