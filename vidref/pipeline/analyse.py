@@ -17,6 +17,7 @@ from vidref.faces.paths import Track, TrackFrame
 from vidref.faces.photos import NamedPerson, load_people
 from vidref.pipeline import plan
 from vidref.pipeline.choosing import Evidence, choose_evidence
+from vidref.pipeline.closer import with_faces
 from vidref.pipeline.footage import footage_of
 from vidref.pipeline.looking import Seen, look_at
 from vidref.pipeline.naming import Somebody, find_people
@@ -45,6 +46,7 @@ def analyse_clip(
     likeness = likeness_for(pack)
     footage = footage_of(source, settings)
     seen = look_at(footage, pack, wanted.detect_every, on_progress)
+    seen = with_faces(seen, footage, pack)
     people = find_people(seen, named, likeness)
     wish = Wish(wanted.people, wanted.min_face, wanted.max_faces)
     decisions = decide(people, seen.views, wish)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vidref.faces.candidates import Candidate, Candidates, best_share, likeness_of_stamps, together
-from vidref.faces.geometry import CROP_PX, Placement, points_of, to_frame
+from vidref.faces.geometry import CROP_PX, Placement, to_frame
 from vidref.faces.likeness import Embedding, Likeness
-from vidref.faces.pack import FacePack, aligned
+from vidref.faces.pack import FacePack
 from vidref.faces.paths import Track
 from vidref.faces.photos import NamedPerson, Photo
 from vidref.faces.references import (
@@ -23,10 +23,11 @@ from vidref.faces.references import (
 )
 from vidref.faces.references import PhotoReference as ChosenPhoto
 from vidref.pipeline import plan
+from vidref.pipeline.closer import embed_views, key_of
 from vidref.pipeline.footage import Footage
 from vidref.pipeline.looking import Seen
 from vidref.pipeline.naming import Somebody
-from vidref.pipeline.upright import as_stored, upright_rgb
+from vidref.pipeline.upright import as_stored
 
 MOST_STRAYING = 0.15
 """How far, in shares of the side, one look may be from the smoothed path and be believed."""
@@ -57,10 +58,10 @@ def choose_evidence(
         choose_self_references(part, WANTED, who.face, likeness.agrees)
         for who, part in zip(people, parts, strict=True)
     ]
-    embeddings = _looked_at_again([view for views in own for view in views], seen, footage, pack)
+    embeddings = embed_views([v for views in own for v in views], seen, footage, pack)
     result = []
     for who, part, views in zip(people, parts, own, strict=True):
-        views = [replace(v, embedding=embeddings[_key(v)]) for v in views]
+        views = [replace(v, embedding=embeddings[key_of(v)]) for v in views]
         good = [v for v in views if _agrees(v, who.face, likeness)]
         doubtful = [v for v in views if not _agrees(v, who.face, likeness)]
         person = photos.get(who.name) if who.name is not None else None
@@ -96,22 +97,6 @@ def _strays(one: Placement, other: Placement) -> float:
         for p in (one, other)
     ]
     return float(np.linalg.norm(corners[0] - corners[1], axis=0).max() / other.size_px)
-
-
-def _looked_at_again(
-    views: Sequence[Candidate], seen: Seen, footage: Footage, pack: FacePack
-) -> dict[tuple[int, Placement], Embedding]:
-    """How the recogniser sees each view; frames are read again, one at a time."""
-    by_pts: dict[int, list[Candidate]] = {}
-    for view in views:
-        by_pts.setdefault(int(seen.pts[view.frame]), []).append(view)
-    found: dict[tuple[int, Placement], Embedding] = {}
-    for pts, image in footage.again(by_pts):
-        rgb = upright_rgb(image, footage.turns(image))
-        crops = [aligned(rgb, points_of(view.placement).astype(np.float32)) for view in by_pts[pts]]
-        for view, vector in zip(by_pts[pts], pack.embed_aligned(crops), strict=True):
-            found[_key(view)] = vector
-    return found
 
 
 def _weighed(
@@ -220,7 +205,3 @@ def _stored(view: Candidate, seen: Seen) -> plan.Square:
     width, height = (int(side) for side in seen.sizes[view.frame])
     placement = as_stored(view.placement, int(seen.turns[view.frame]), width, height)
     return plan.square_of(placement)
-
-
-def _key(view: Candidate) -> tuple[int, Placement]:
-    return view.frame, view.placement
