@@ -16,9 +16,13 @@ IMPOSSIBLE = 1e6
 REACH = 0.5
 """How far, in face sizes, a face may be from where it is expected, besides what is uncertain."""
 MOST_GROWTH = math.log(1.8)
+MOST_TURN = math.radians(60)
+"""Landmarks that turn a face further at once, or a new face further from upright, are mistaken:
+a detector that sees the back of a head puts the eyes anywhere."""
 LIKENESS_COUNTS = 1.5
 """How much a cosine of 1 instead of 0 counts beside a whole overlap."""
 UNKNOWN_LIKENESS = 0.45
+CLEARLY_CHEAPER = 0.5
 SAME_FACE = 0.55
 """Overlap of two squares found in one frame from which they are one face found twice."""
 
@@ -42,7 +46,8 @@ def cost(expected: Placement, spread: float, found: Placement, likeness: float |
     """What it costs to say that a face expected here is the one found there."""
     distance = apart(expected, found)
     growth = abs(math.log(found.size_px / expected.size_px))
-    if distance > REACH + 3 * spread or growth > MOST_GROWTH + spread:
+    turn = abs(math.remainder(found.angle - expected.angle, math.tau))
+    if distance > REACH + 3 * spread or growth > MOST_GROWTH + spread or turn > MOST_TURN:
         return IMPOSSIBLE
     known = UNKNOWN_LIKENESS if likeness is None else likeness
     return 1 - overlap(expected, found) + 0.2 * distance + LIKENESS_COUNTS * (1 - known)
@@ -57,6 +62,19 @@ def assign(costs: Costs) -> list[tuple[int, int]]:
     rows, columns = linear_sum_assignment(costs)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return [(row, column) for row, column in pairs if costs[row, column] < IMPOSSIBLE]
+
+
+def ambiguous(costs: Costs) -> list[int]:
+    """Columns whose face could nearly as well be another row's, or whose row another column's."""
+    found = []
+    for row, column in assign(costs):
+        rivals = np.concatenate([np.delete(costs[:, column], row), np.delete(costs[row], column)])
+        rivals = rivals[rivals < IMPOSSIBLE]
+        if rivals.size and rivals.min() < costs[row, column] + CLEARLY_CHEAPER:
+            found.append(column)
+            near = np.flatnonzero(costs[row] < costs[row, column] + CLEARLY_CHEAPER)
+            found += near.tolist()
+    return sorted(set(found))
 
 
 def distinct(placements: Sequence[Placement], scores: Sequence[float]) -> list[int]:

@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.association import IMPOSSIBLE, assign, cost, distinct, overlap
+from vidref.faces.association import (
+    IMPOSSIBLE,
+    MOST_TURN,
+    Costs,
+    ambiguous,
+    assign,
+    cost,
+    distinct,
+    overlap,
+)
 from vidref.faces.geometry import Placement, placement_of
 from vidref.faces.motion import Motion
 from vidref.faces.pack import DetectedFace
@@ -38,8 +47,10 @@ FOLLOWED_S = 1.0
 """How long one is expected where it was going; from then on only its embedding brings it back."""
 EMBED_EVERY_S = 1.0
 SMALLEST_EMBEDDED_PX = 24.0
-TOUCHING = 0.05
-"""Overlap of squares from which it takes an embedding to say who is who."""
+TOUCHING = 0.1
+"""Overlap of squares from which faces are watched in every frame."""
+UNWATCHED_S = 0.25
+"""A face that was missed for longer shows by its embedding that it is still the same."""
 UNLIKE = 0.3
 """How far below the pack's own limit a cosine must be to rule a person out."""
 WEAK_DOUBT = 2.0
@@ -186,7 +197,7 @@ class Tracker:
         """Pairs of a face followed and the number of a face found."""
         strong = [i for i, face in enumerate(frame.faces) if face.score >= self._strong_score]
         followed = [f for f in self._faces if frame.time_s - f.seen_s <= FOLLOWED_S]
-        self._ask(followed, strong, frame)
+        frame.need(self._doubtful(followed, strong, frame))
         pairs = self._match(followed, strong, frame)
         taken = {number for _, number in pairs}
         known = {face.id for face, _ in pairs}
@@ -195,41 +206,38 @@ class Tracker:
         pairs += self._match(rest, weak, frame)
         taken = {number for _, number in pairs}
         for number in strong:
-            if number not in taken and not self._covered(frame.places[number], pairs, frame):
+            place = frame.places[number]
+            upright = abs(place.angle) <= MOST_TURN
+            if number not in taken and upright and not self._covered(place, pairs, frame):
                 pairs.append((self._again_or_new(number, frame, pairs), number))
         for face, number in pairs:
             self._see(face, number, frame)
         return pairs
 
-    def _ask(self, followed: list[_Face], numbers: list[int], frame: _Frame) -> None:
-        """Embeddings of the faces that could be one or another, or someone long unseen."""
-        doubtful = []
-        for number in numbers:
-            place = frame.places[number]
-            touched = [f for f in followed if overlap(f.motion.placement, place) > TOUCHING]
-            crowd = any(
-                other != number and overlap(frame.places[other], place) > TOUCHING
-                for other in range(len(frame.faces))
-            )
-            returning = any(frame.time_s - f.seen_s > 0.25 for f in touched)
-            if len(touched) > 1 or crowd or returning:
-                doubtful.append(number)
-        frame.need(doubtful)
+    def _doubtful(self, followed: list[_Face], numbers: list[int], frame: _Frame) -> list[int]:
+        """Faces found that could be one or another, or someone who was hidden meanwhile."""
+        costs = self._costs(followed, numbers, frame)
+        doubtful = {numbers[column] for column in ambiguous(costs)}
+        for row, column in assign(costs):
+            if frame.time_s - followed[row].seen_s > UNWATCHED_S and followed[row].misses:
+                doubtful.add(numbers[column])
+        return sorted(doubtful)
 
     def _match(
         self, faces: list[_Face], numbers: list[int], frame: _Frame
     ) -> list[tuple[_Face, int]]:
+        pairs = assign(self._costs(faces, numbers, frame))
+        return [(faces[row], numbers[column]) for row, column in pairs]
+
+    def _costs(self, faces: list[_Face], numbers: list[int], frame: _Frame) -> Costs:
         costs = np.full((len(faces), len(numbers)), IMPOSSIBLE)
         for row, face in enumerate(faces):
+            place, spread = face.motion.placement, face.motion.spread
             for column, number in enumerate(numbers):
                 likeness = face.likeness(frame.vectors.get(number))
-                if likeness is not None and likeness < self._same_person - UNLIKE:
-                    continue
-                spread = face.motion.spread
-                costs[row, column] = cost(
-                    face.motion.placement, spread, frame.places[number], likeness
-                )
-        return [(faces[row], numbers[column]) for row, column in assign(costs)]
+                if likeness is None or likeness >= self._same_person - UNLIKE:
+                    costs[row, column] = cost(place, spread, frame.places[number], likeness)
+        return costs
 
     def _covered(self, place: Placement, pairs: list[tuple[_Face, int]], frame: _Frame) -> bool:
         """Is this a second, worse find of a face that has its pair?"""
