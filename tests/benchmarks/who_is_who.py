@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.likeness import likeness_for, mean_face
+from vidref.faces.likeness import Likeness, likeness_for, mean_face
 from vidref.faces.pack import TEMPLATE_112, FacePack, load_pack
+from vidref.faces.paths import Presence
 from vidref.faces.people import Answer, Appearance, join_tracks, name_people
 from vidref.faces.quality import measure
+from vidref.faces.watch import Watcher
 from vidref.training import face_augment
 from vidref.training.recogniser_data import People, hold_out, inner, read_people, same_scan
 
@@ -181,6 +184,126 @@ def trials(pack: FacePack) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """Who is where in a clip, by hand: a face is who its box says, in frames `first` to `last`."""
+
+    clip: str
+    cuts: tuple[int, ...]
+    """Frames that begin a shot."""
+    people: tuple[tuple[str, int, int, float, float, float, float], ...]
+    """Name, first and last frame, and left, top, right, bottom within which the eyes' middle is,
+    in shares of the picture."""
+
+
+SCENES = (
+    Labelled(
+        "scenes/two-people.mp4",
+        (),
+        (
+            ("left man", 0, 278, 0.10, 0.0, 0.48, 0.45),
+            ("right man", 0, 278, 0.48, 0.0, 0.85, 0.45),
+        ),
+    ),
+    Labelled(
+        "scenes/cuts-and-crowd.mp4",
+        (21, 87, 214),
+        (
+            ("singer", 0, 20, 0.70, 0.0, 1.0, 0.4),
+            ("pianist", 0, 20, 0.0, 0.4, 0.25, 0.75),
+            ("man in profile", 21, 86, 0.40, 0.0, 1.0, 1.0),
+            ("singer", 87, 213, 0.20, 0.0, 0.75, 0.5),
+            ("woman on the left", 214, 274, 0.27, 0.1, 0.45, 0.55),
+            ("man in the middle", 214, 274, 0.45, 0.0, 0.64, 0.45),
+            ("woman on the right", 214, 274, 0.64, 0.0, 0.88, 0.55),
+        ),
+    ),
+)
+COLLINS = ("degraded/collins-1.mp4", "degraded/collins-2.mp4")
+
+
+def clips(pack: FacePack) -> str:
+    """Every labelled person's tracks, and what joining made of them."""
+    likeness = likeness_for(pack)
+    lines = [
+        "| clip | person | tracks | joined to one | anyone else in it |",
+        "|---|---|---|---|---|",
+    ]
+    for scene in SCENES:
+        tracks, names = watched(scene, pack)
+        lines += _joined_rows(scene.clip, tracks, names, likeness)
+    both: list[Appearance] = []
+    for clip in COLLINS:
+        found, _ = watched(Labelled(clip, (), ()), pack)
+        # One after the other, as two shots of one film.
+        shift = max((a.last_s for a in both), default=-1.0) + 1
+        both += [
+            replace(a, track=len(both) + k, first_s=a.first_s + shift, last_s=a.last_s + shift)
+            for k, a in enumerate(found)
+        ]
+    lines += _joined_rows("collins-1 + 2", both, {a.track: "Collins" for a in both}, likeness)
+    return "\n".join(lines)
+
+
+def watched(scene: Labelled, pack: FacePack) -> tuple[list[Appearance], dict[int, str]]:
+    """The tracks of a clip as pass 1 makes them, and the name of each by its label."""
+    watcher = Watcher(pack)
+    measured: dict[int, dict[int, float]] = {}
+    named: dict[int, Counter[str]] = {}
+    with av.open(str(DATA / "clips" / scene.clip)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index in scene.cuts:
+                watcher.cut()
+            rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            for track, face in watcher.see(index, float(frame.time), lambda rgb=rgb: rgb):
+                measured.setdefault(track, {})[index] = measure(rgb, face.landmarks_xy).score
+                x, y = face.landmarks_xy[:2].mean(0) / [rgb.shape[1], rgb.shape[0]]
+                for name, first, last, left, top, right, bottom in scene.people:
+                    if first <= index <= last and left <= x < right and top <= y < bottom:
+                        named.setdefault(track, Counter())[name] += 1
+    found, names = [], {}
+    for track in watcher.finish():
+        seen = [f.time_s for f in track.frames if f.presence is Presence.SEEN]
+        scores = measured[track.id]
+        nearest = [min(scores, key=lambda k: abs(k - a.index)) for a in track.appearances]
+        found.append(
+            Appearance(
+                track.id,
+                seen[0],
+                seen[-1],
+                np.array([a.vector for a in track.appearances], np.float32).reshape(
+                    len(nearest), -1
+                ),
+                np.array([scores[k] for k in nearest], np.float32),
+            )
+        )
+        votes = named.get(track.id)
+        names[track.id] = votes.most_common(1)[0][0] if votes else "someone not labelled"
+    return found, names
+
+
+def _joined_rows(
+    clip: str, tracks: list[Appearance], names: dict[int, str], likeness: Likeness
+) -> list[str]:
+    people = join_tracks(tracks, likeness)
+    owner = {track: k for k, person in enumerate(people) for track in person.tracks}
+    lines = []
+    for name in dict.fromkeys(names[a.track] for a in tracks):
+        mine = [a for a in tracks if names[a.track] == name]
+        groups = {owner[a.track] for a in mine}
+        others = {names[t] for g in groups for t in people[g].tracks} - {name}
+        cosines = [
+            f"{float(a.face @ b.face):.2f}"
+            for k, a in enumerate(mine)
+            for b in mine[k + 1 :]
+            if a.face is not None and b.face is not None
+        ]
+        whole = "yes" if len(groups) == 1 else f"no: {len(groups)} people"
+        beside = f" (cosines {', '.join(cosines[:6])})" if cosines else ""
+        lines.append(f"| {clip} | {name} | {len(mine)} | {whole}{beside} | {', '.join(others)} |")
+    return lines
+
+
 def _outcome(answer: Answer, is_right: bool) -> str:
     if answer is Answer.NAMED:
         return "right" if is_right else "wrong"
@@ -202,5 +325,7 @@ if __name__ == "__main__":
     chosen = load_pack(wanted[0] if wanted else "bundled", threads=1)
     if "limits" in sys.argv:
         limits(chosen)
+    elif "clips" in sys.argv:
+        print(clips(chosen))
     else:
         print(trials(chosen))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,18 @@ def test_without_references_nobody_has_a_name():
     (verdict,) = name_people(people, {}, LIKENESS)
     assert verdict.answer is Answer.UNKNOWN
     assert verdict.name is None
+
+
+def test_a_film_of_a_thousand_tracks_is_joined_in_seconds():
+    rng = np.random.default_rng(3)
+    tracks = []
+    for k in range(1000):
+        noise = 0.07 * rng.normal(size=(3, 64))
+        views = (FACES[k % 20] + noise).astype(np.float32)
+        views /= np.linalg.norm(views, axis=1, keepdims=True)
+        tracks.append(Appearance(k, 3.0 * k, 3.0 * k + 2, views, np.full(3, 0.7, np.float32)))
+    started = time.process_time()
+    people = join_tracks(tracks, LIKENESS)
+    assert time.process_time() - started < 5
+    assert len(people) == 20
+    assert all({track % 20 for track in p.tracks} == {p.tracks[0] % 20} for p in people)

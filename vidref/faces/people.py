@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vidref.faces.likeness import Embedding, Likeness, mean_face
 
 LEAST_WEIGHT = 0.02
+_EMPTY: NDArray[np.float32] = np.zeros((0, 1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,6 @@ class Appearance:
         if not len(self.embeddings):
             return None
         return mean_face(self.embeddings, view_weights(self.qualities))
-
-    @property
-    def weight(self) -> float:
-        """How much this track has to say about the face: the sum over its views."""
-        return float(view_weights(self.qualities).sum())
 
 
 @dataclass(frozen=True)
@@ -83,27 +79,46 @@ def view_weights(qualities: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def join_tracks(appearances: Sequence[Appearance], likeness: Likeness) -> list[Person]:
-    """People in the order of their first appearance; the most alike are joined first."""
-    people: list[Person | None] = [Person((a,), a.face, 1.0) for a in appearances]
+    """People in the order of their first appearance; the most alike are joined first.
+
+    Each step joins the two most alike of all that may be one, then compares their mean face anew.
+    """
+    groups = [[appearance] for appearance in appearances]
+    sums = np.stack([_evidence(a, appearances) for a in appearances]) if appearances else _EMPTY
+    sure = np.ones(len(groups))
     apart = _visible_together(appearances)
-    cosines = _cosines([a.face for a in appearances])
-    cosines[apart] = -np.inf
-    while cosines.size:
-        i, j = (int(k) for k in np.unravel_index(int(cosines.argmax()), cosines.shape))
+    unknown: NDArray[np.bool_] = np.linalg.norm(sums, axis=1) == 0
+    cosines = _unit(sums) @ _unit(sums).T
+    cosines[apart | unknown | unknown[:, None]] = -np.inf
+    nearest = cosines.argmax(axis=1) if groups else np.zeros(0, int)
+    rows = np.arange(len(groups))
+    while groups:
+        i = int(cosines[rows, nearest].argmax())
+        j = int(nearest[i])
         cosine = float(cosines[i, j])
-        one, other = people[i], people[j]
-        if cosine < likeness.joins or one is None or other is None:
+        if cosine < likeness.joins:
             break
-        people[i] = _joined(one, other, likeness.certainty(cosine, likeness.joins))
-        people[j] = None
+        groups[i] += groups[j]
+        groups[j] = []
+        sums[i] += sums[j]
+        sums[j] = 0
+        sure[i] = min(sure[i], sure[j], likeness.certainty(cosine, likeness.joins))
         apart[i] |= apart[j]
         apart[:, i] = apart[i]
-        again = _cosines([None if p is None else p.face for p in people], only=i)
-        again[apart[i]] = -np.inf
-        cosines[i], cosines[:, i] = again, again
+        unknown[j] = True
         cosines[j], cosines[:, j] = -np.inf, -np.inf
-    found = [person for person in people if person is not None]
-    return sorted(found, key=lambda person: min(a.first_s for a in person.appearances))
+        again = _unit(sums) @ _unit(sums[i])
+        again[apart[i] | unknown] = -np.inf
+        cosines[i], cosines[:, i] = again, again
+        stale = (nearest == i) | (nearest == j) | (rows == i)
+        nearest[stale] = cosines[stale].argmax(axis=1)
+        nearest[again > cosines[rows, nearest]] = i
+    people = [
+        Person(tuple(group), _unit(sums[k]) if sums[k].any() else None, float(sure[k]))
+        for k, group in enumerate(groups)
+        if group
+    ]
+    return sorted(people, key=lambda person: min(a.first_s for a in person.appearances))
 
 
 def name_people(
@@ -156,22 +171,18 @@ def _judge(person: Person, named: dict[str, Embedding], likeness: Likeness) -> V
     return Verdict(Answer.NAMED, name, best, certain, f"The face is like {name}'s ({best:.2f}).")
 
 
-def _cosines(faces: Sequence[Embedding | None], only: int | None = None) -> NDArray[np.float64]:
-    """How alike all faces are (n, n), or `only` one to all (n,); -inf where one is not known."""
-    if not faces:
-        return np.zeros((0, 0))
-    known = np.array([face is not None for face in faces])
-    width = next((len(face) for face in faces if face is not None), 1)
-    rows = np.stack([np.zeros(width, np.float32) if face is None else face for face in faces])
-    ours = rows if only is None else rows[only : only + 1]
-    cosines = (ours @ rows.T).astype(np.float64)
-    cosines[:, ~known] = -np.inf
-    if only is not None:
-        cosines[0, only] = -np.inf
-        return np.asarray(cosines[0])
-    cosines[~known] = -np.inf
-    np.fill_diagonal(cosines, -np.inf)
-    return cosines
+def _evidence(appearance: Appearance, others: Sequence[Appearance]) -> Embedding:
+    """The weighted sum of a track's views; zero where there is none."""
+    if not len(appearance.embeddings):
+        width = max(other.embeddings.shape[-1] for other in others)
+        return np.zeros(width, np.float32)
+    weights = view_weights(appearance.qualities).astype(np.float32)
+    return np.asarray(weights @ appearance.embeddings, np.float32)
+
+
+def _unit(sums: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(sums, axis=-1, keepdims=True)
+    return np.asarray(sums / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _visible_together(appearances: Sequence[Appearance]) -> NDArray[np.bool_]:
@@ -187,13 +198,3 @@ def _may_be_one(one: Person, other: Person) -> bool:
         for a in one.appearances
         for b in other.appearances
     )
-
-
-def _joined(one: Person, other: Person, confidence: float) -> Person:
-    together = (*one.appearances, *other.appearances)
-    seen = [a for a in together if a.face is not None]
-    face = mean_face(
-        np.concatenate([a.embeddings for a in seen]),
-        np.concatenate([view_weights(a.qualities) for a in seen]),
-    )
-    return Person(together, face, min(one.confidence, other.confidence, confidence))
