@@ -91,10 +91,11 @@ def analyse_with(
 ) -> Plan:
     """The same with settings that are validated already."""
     from vidref.pipeline.analyse import analyse_clip
-    from vidref.pipeline.plan_file import save_plan
+    from vidref.pipeline.plan_file import check_plan_target, save_plan
 
     if output is not None:
         check_target(source, output, settings.output.overwrite)
+        check_plan_target(output)
     plan = analyse_clip(source, settings, on_progress)
     if output is not None:
         save_plan(plan, output)

@@ -30,6 +30,11 @@ def default_plan(source: Path) -> Path:
     return source.with_name(f"{name}.plan.json")
 
 
+def check_plan_target(path: Path) -> None:
+    """Refuse a place that cannot be written before the clip is read, not after."""
+    UnfinishedFile(path).discard()
+
+
 def save_plan(plan: Plan, path: Path) -> None:
     """Write the plan; it gets its name only when it is whole."""
     text = plan_text(plan, path.resolve().parent)
