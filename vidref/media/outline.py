@@ -105,12 +105,7 @@ def _add_picture(
     encoding: Encoding,
     threads: int,
 ) -> Outline:
-    try:
-        stream: Any = output.add_stream(encoding.encoder, rate=encoding.rate)
-    except ValueError as error:
-        raise UnsupportedStreamError(
-            f"{muxer} cannot hold {encoding.family} pictures; write an .mkv instead."
-        ) from error
+    stream = add_encoded(output, muxer, encoding)
     set_up_encoder(stream.codec_context, picture, muxer, encoding, threads)
     stream.time_base = containers.output_time_base(muxer, picture)
     stream.metadata.update(containers.kept_picture_tags(source.metadata))
@@ -120,6 +115,16 @@ def _add_picture(
     outline = Outline(stream)
     _keep_pixel_shape(outline, stream, picture, muxer, encoding, output.file is None)
     return outline
+
+
+def add_encoded(output: av.container.OutputContainer, muxer: str, encoding: Encoding) -> Any:
+    """A stream with an encoder that is not set up yet."""
+    try:
+        return output.add_stream(encoding.encoder, rate=encoding.rate)
+    except ValueError as error:
+        raise UnsupportedStreamError(
+            f"{muxer} cannot hold {encoding.family} pictures; write an .mkv instead."
+        ) from error
 
 
 def set_up_encoder(

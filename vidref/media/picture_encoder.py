@@ -20,7 +20,7 @@ from vidref.errors import OutputError
 from vidref.media.colour import usual_matrix
 from vidref.media.encoders import Encoding, carries_captions
 from vidref.media.frames import Frame
-from vidref.media.outline import set_up_encoder
+from vidref.media.outline import add_encoded, set_up_encoder
 from vidref.media.planes import is_rgb
 from vidref.media.probe import Clip
 from vidref.media.sidedata import side_data
@@ -120,8 +120,7 @@ def open_encoder(
     """
     # The container is only asked for the encoder that it wants; nothing is written into it.
     with av.open(io.BytesIO(), "w", format=muxer) as container:
-        stream: Any = container.add_stream(encoding.encoder, rate=encoding.rate)
-        context = stream.codec_context
+        context = add_encoded(container, muxer, encoding).codec_context
         set_up_encoder(context, clip.picture, muxer, encoding, threads)
         if encoding.encoder in WRITES_TIMECODE and first_number:
             context.options = {

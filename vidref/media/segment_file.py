@@ -31,7 +31,9 @@ FRAME, PACKET = b"F", b"P"
 FRAME_HEAD = struct.Struct("<qq")  # pts, duration, in the source's ticks
 PACKET_HEAD = struct.Struct("<q?HI")  # frame number, is it a key, pieces of side data, bytes
 SIDE_HEAD = struct.Struct("<HI")  # kind, bytes
-TAIL = struct.Struct("<I32s")  # bytes of the summary, digest
+SUMMARY_SIZE = struct.Struct("<I")
+DIGEST_BYTES = 32
+BLOCK_BYTES = 1 << 20
 # Given fewer frames than this, libx265 hands out decode numbers that it never set.
 ENOUGH_FOR_DECODE_NUMBERS = 3
 
@@ -91,10 +93,10 @@ class SegmentFile:
         delay = max(self._reordered, declared)
         summary = Summary(self._frames, self._packets, delay, extradata.hex(), **asdict(remarks))
         words = json.dumps(asdict(summary)).encode()
-        self._write(words)
+        self._write(words + SUMMARY_SIZE.pack(len(words)))
         digest = self._digest.digest()
         try:
-            self._file.write(TAIL.pack(len(words), digest))
+            self._file.write(digest)
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
@@ -171,20 +173,18 @@ def read_segment(path: Path) -> Iterator[StoredFrame | StoredPacket]:
 
 def checked_digest(path: Path) -> str | None:
     """The SHA-256 that the file ends with, if it is that of its content; None if it is not."""
+    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END) - TAIL.size
-            file.seek(max(0, end))
-            tail = file.read(TAIL.size)
+            left = file.seek(0, os.SEEK_END) - DIGEST_BYTES
             file.seek(0)
-            digest = hashlib.sha256()
-            while end > 0 and (block := file.read(min(end, 1 << 20))):
+            while left > 0 and (block := file.read(min(left, BLOCK_BYTES))):
                 digest.update(block)
-                end -= len(block)
+                left -= len(block)
+            said = file.read()
     except OSError:
         return None
-    whole = len(tail) == TAIL.size and TAIL.unpack(tail)[1] == digest.digest()
-    return digest.hexdigest() if whole else None
+    return digest.hexdigest() if left == 0 and said == digest.digest() else None
 
 
 def damaged(path: Path) -> InputError:
@@ -194,9 +194,8 @@ def damaged(path: Path) -> InputError:
 
 def _summary_words(file: IO[bytes]) -> tuple[bytes, int]:
     """The summary, and where it begins."""
-    end = file.seek(0, os.SEEK_END) - TAIL.size
-    file.seek(end)
-    length, _ = TAIL.unpack(file.read(TAIL.size))
+    end = file.seek(-DIGEST_BYTES - SUMMARY_SIZE.size, os.SEEK_END)
+    (length,) = SUMMARY_SIZE.unpack(file.read(SUMMARY_SIZE.size))
     file.seek(end - length)
     return file.read(length), end - length
 

@@ -146,10 +146,10 @@ class Job:
         self.close()
 
     def close(self) -> None:
-        """Leave the job for another run; one without anything finished leaves no trace."""
+        """Leave the job for another run; one that never came to its segments leaves no trace."""
         if self._lock < 0:
             return
-        if not self._finished:
+        if self._cut is None:
             self._remove()
         os.close(self._lock)
         self._lock = -1
