@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vidref.errors import VidrefError
 
 if TYPE_CHECKING:
-    from vidref.api import analyse, load_people, restore
+    from vidref.api import analyse, load_people, restore, restore_frames
     from vidref.pipeline.plan import Plan
     from vidref.pipeline.progress import Progress
     from vidref.pipeline.result import RestoreResult
@@ -26,6 +26,7 @@ __all__ = [
     "analyse",
     "load_people",
     "restore",
+    "restore_frames",
 ]
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ _HOMES = {
     "analyse": "vidref.api",
     "load_people": "vidref.api",
     "restore": "vidref.api",
+    "restore_frames": "vidref.api",
 }
 
 

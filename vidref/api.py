@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vidref.faces.photos import NamedPerson
+from vidref.media.raw_frames import read_frames, write_frames
 from vidref.media.stills import find_stills, is_stills
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.progress import OnProgress, ignore_progress
@@ -25,11 +32,10 @@ def restore(
 ) -> RestoreResult:
     """Restore a clip, a photo or a folder of frames.
 
-    `flags` are the settings of `configs/default.yaml` with dots written as double underscores:
-    `restore("a.mp4", "b.mkv", output__lossless=True, span__start="1:30")`.
+    `flags` are the words of the command line, `restore("a.mp4", "b.mkv", refs="person/", seed=7)`,
+    or any setting of `configs/default.yaml` with its dots as double underscores.
     """
-    dotted = {name.replace("__", "."): value for name, value in flags.items()}
-    settings = Settings.load(Path(config) if config else None, dotted)
+    settings = _settings(config, flags)
     return restore_with(Path(source), Path(output), settings, on_progress)
 
 
@@ -76,10 +82,9 @@ def analyse(
 ) -> Plan:
     """Find everyone in a clip, photo or folder of frames; write the plan to `output` if named.
 
-    `flags` as in `restore`: `analyse("a.mp4", faces__references="people/", faces__min_face=60)`.
+    `flags` as in `restore`: `analyse("a.mp4", refs="people/", min_face=60)`.
     """
-    dotted = {name.replace("__", "."): value for name, value in flags.items()}
-    settings = Settings.load(Path(config) if config else None, dotted)
+    settings = _settings(config, flags)
     return analyse_with(Path(source), Path(output) if output else None, settings, on_progress)
 
 
@@ -108,6 +113,32 @@ def load_people(source: str | Path, *, pack: str = "bundled") -> list[NamedPerso
     from vidref.faces.photos import load_people as load
 
     return load(Path(source), load_pack(pack))
+
+
+def restore_frames(
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    rate: float | Fraction = 25,
+    config: str | Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+    **flags: Any,
+) -> Iterator[NDArray[np.uint8]]:
+    """Restore pictures in memory (HxWx3 RGB, all of one size) as a clip of `rate` frames a second.
+
+    They pass through a temporary lossless file, because faces take two passes; so neither they nor
+    the results have to be in memory together.
+    """
+    with TemporaryDirectory(prefix="vidref-") as folder:
+        source, output = Path(folder) / "frames.mkv", Path(folder) / "restored.mkv"
+        write_frames(frames, source, Fraction(rate).limit_denominator(100_000))
+        settings = _settings(config, {**flags, "lossless": True})
+        restore_clip(source, output, settings, on_progress)
+        yield from read_frames(output)
+
+
+def _settings(config: str | Path | None, flags: dict[str, Any]) -> Settings:
+    dotted = {name.replace("__", "."): value for name, value in flags.items()}
+    return Settings.load(Path(config) if config else None, dotted)
 
 
 def default_output(source: Path, settings: Settings) -> Path:

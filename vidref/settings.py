@@ -35,6 +35,41 @@ def parse_time(value: Any) -> Fraction | None:
     return seconds
 
 
+WORDS = {
+    "start": "span.start",
+    "end": "span.end",
+    "preview": "span.preview",
+    "refs": "faces.references",
+    "people": "faces.people",
+    "min_face": "faces.min_face",
+    "max_faces": "faces.max_faces",
+    "detect_every": "faces.detect_every",
+    "faces": "faces.pack",
+    "plan": "faces.plan",
+    "model": "model.where",
+    "fidelity": "model.fidelity",
+    "strength": "model.strength",
+    "steps": "model.steps",
+    "seed": "model.seed",
+    "noise": "model.noise",
+    "combine": "model.combine",
+    "device": "model.device",
+    "dtype": "model.dtype",
+    "batch": "model.batch",
+    "restart": "job.restart",
+    "codec": "output.codec",
+    "crf": "output.crf",
+    "preset": "output.preset",
+    "lossless": "output.lossless",
+    "prores": "output.prores",
+    "container": "output.container",
+    "drop": "output.drop",
+    "overwrite": "output.overwrite",
+    "deinterlace": "picture.deinterlace",
+    "threads": "threads",
+}
+"""The words of the command line and of the Python API, and the settings that they mean."""
+
 Time = Annotated[Fraction | None, BeforeValidator(parse_time)]
 
 
@@ -132,13 +167,13 @@ class Settings(_Branch):
 
     @staticmethod
     def load(config: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
-        """`flags` maps dotted names ("output.crf") to values; None means "not given"."""
+        """`flags` maps words ("crf") or dotted names ("output.crf") to values; None: not given."""
         tree = _read(CONFIGS / "default.yaml")
         if config is not None:
             _merge(tree, _read(config), str(config))
         for name, value in (flags or {}).items():
             if value is not None:
-                _set(tree, name, value)
+                _set(tree, WORDS.get(name, name), value)
         try:
             return Settings.model_validate(tree)
         except ValidationError as error:
@@ -175,9 +210,12 @@ def _merge(tree: dict[str, Any], over: dict[str, Any], source: str) -> None:
 
 def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
     *branches, leaf = dotted.split(".")
+    at: Any = tree
     for branch in branches:
-        tree = tree[branch]
-    tree[leaf] = value
+        at = at.get(branch) if isinstance(at, dict) else None
+    if not isinstance(at, dict) or leaf not in at:
+        raise SettingsError(f"There is no setting {dotted!r}; known words are: {', '.join(WORDS)}.")
+    at[leaf] = value
 
 
 def _sentence(error: ValidationError) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vidref.cli.common import FACE_SETTING_OF, face_options, output_options
+from vidref.cli.common import face_options, output_options
 from vidref.cli.progress import Reporter
 
 
@@ -57,7 +57,7 @@ def analyse(
     from vidref.report.plan_words import facts_of, summary
     from vidref.settings import Settings
 
-    settings = Settings.load(config, {SETTING_OF[name]: value for name, value in options.items()})
+    settings = Settings.load(config, options)
     output = output or default_plan(source)
     reporter = Reporter(quiet=quiet, as_json=as_json)
     with reporter:
@@ -75,14 +75,3 @@ def analyse(
         click.echo(f"plan: {output}")
         for path in sheets:
             click.echo(f"sheet: {path}")
-
-
-SETTING_OF = {
-    **FACE_SETTING_OF,
-    "start": "span.start",
-    "end": "span.end",
-    "preview": "span.preview",
-    "deinterlace": "picture.deinterlace",
-    "overwrite": "output.overwrite",
-    "threads": "threads",
-}

@@ -18,17 +18,6 @@ def output_options(command: F) -> F:
     return quiet(as_json(command))
 
 
-FACE_SETTING_OF = {
-    "refs": "faces.references",
-    "people": "faces.people",
-    "min_face": "faces.min_face",
-    "max_faces": "faces.max_faces",
-    "detect_every": "faces.detect_every",
-    "faces": "faces.pack",
-}
-"""The settings that `face_options` set."""
-
-
 def face_options(command: F) -> F:
     """Whose faces, what is known of them, and how they are found."""
     options = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vidref.cli.common import FACE_SETTING_OF, dropped_streams, face_options, output_options
+from vidref.cli.common import dropped_streams, face_options, output_options
 from vidref.cli.progress import Reporter
 
 
@@ -96,7 +96,7 @@ def restore(
     from vidref.api import default_output, plan_with, restore_with
     from vidref.settings import Settings
 
-    settings = Settings.load(config, {SETTING_OF[name]: value for name, value in options.items()})
+    settings = Settings.load(config, options)
     output = output or default_output(source, settings)
     reporter = Reporter(quiet=quiet, as_json=as_json)
     if dry_run:
@@ -117,33 +117,3 @@ def restore(
             "warnings": list(result.warnings),
         }
     )
-
-
-SETTING_OF = {
-    **FACE_SETTING_OF,
-    "plan": "faces.plan",
-    "model": "model.where",
-    "fidelity": "model.fidelity",
-    "strength": "model.strength",
-    "steps": "model.steps",
-    "seed": "model.seed",
-    "noise": "model.noise",
-    "combine": "model.combine",
-    "device": "model.device",
-    "dtype": "model.dtype",
-    "batch": "model.batch",
-    "restart": "job.restart",
-    "start": "span.start",
-    "end": "span.end",
-    "preview": "span.preview",
-    "codec": "output.codec",
-    "crf": "output.crf",
-    "preset": "output.preset",
-    "lossless": "output.lossless",
-    "prores": "output.prores",
-    "container": "output.container",
-    "drop": "output.drop",
-    "deinterlace": "picture.deinterlace",
-    "overwrite": "output.overwrite",
-    "threads": "threads",
-}

@@ -39,7 +39,10 @@ def in_one_pass(
         said, rebuilder = None, None
         if restoration is not None:
             rebuilder = restoration.rebuilder(restoration.watch())
-            items, said = rebuilder.stream(_seen(reader, combs), depth), statement(restoration, settings)
+            items, said = (
+                rebuilder.stream(_seen(reader, combs), depth),
+                statement(restoration, settings),
+            )
         writer = Writer(
             file,
             target.container,

@@ -68,7 +68,9 @@ def in_segments(
                 job, run, clip, target.container, encoding, settings.threads, times, facts_of
             )
             with open_reader(source, settings, part, clip) as partial, out:
-                items = restoration.rebuilder(watch).stream(_frames(partial, combs), settings.queue_frames)
+                items = restoration.rebuilder(watch).stream(
+                    _frames(partial, combs), settings.queue_frames
+                )
                 with closing(items):
                     for frame in items:
                         assert isinstance(frame, Frame)

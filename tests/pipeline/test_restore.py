@@ -1,0 +1,340 @@
+"""`vidref restore` on clips with faces, judged by what it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.stand_in import save_stand_in
+from tests.tool import ROOT, command, environment, is_one_sentence, leftovers, process, vidref
+from vidref.faces.mask import region_of
+from vidref.pipeline.plan_file import load_plan
+
+SAMPLE = ROOT / "samples" / "clip.mp4"
+PERSON = ROOT / "samples" / "person"
+SECONDS = 2
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_stand_in(tmp_path_factory.mktemp("model") / "stand-in")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of the sample in eight groups of pictures."""
+    path = tmp_path_factory.mktemp("source") / "clip.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", SAMPLE, "-t", str(SECONDS), "-g", "6", "-bf", "2", path],
+        check=True,
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def plan(source: Path) -> Path:
+    path = source.with_name("plan.json")
+    done = vidref("analyse", source, "--refs", PERSON, "-o", path)
+    assert done.exit_code == 0, done.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def arguments(source: Path, plan: Path, model: Path) -> list[str | Path]:
+    return ["restore", source, "--plan", plan, "--model", model, "--quiet"]
+
+
+def frames_of(path: Path) -> list[tuple[int, list[np.ndarray]]]:
+    """Each frame's pts and planes, without the padding of their rows."""
+    with av.open(str(path)) as container:
+        return [
+            (frame.pts, [_samples(plane) for plane in frame.planes])
+            for frame in container.decode(video=0)
+        ]
+
+
+def _samples(plane: av.video.plane.VideoPlane) -> np.ndarray:
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width].copy()
+
+
+def same_frames(one: Path, other: Path) -> bool:
+    first, second = frames_of(one), frames_of(other)
+    return len(first) == len(second) and all(
+        a == b and all(map(np.array_equal, planes, others))
+        for (a, planes), (b, others) in zip(first, second, strict=True)
+    )
+
+
+def test_only_the_faces_change_and_everything_else_keeps_every_sample(
+    arguments: list[str | Path], source: Path, plan: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mkv"
+    assert vidref(*arguments, "-o", output, "--lossless").exit_code == 0
+    faces, changed = load_plan(plan), 0
+    before, after = frames_of(source), frames_of(output)
+    assert len(before) == len(after)
+    for (pts, planes), (_, restored) in zip(before, after, strict=True):
+        height, width = planes[0].shape
+        for one, other in zip(planes, restored, strict=True):
+            moved, part = one != other, height // one.shape[0]
+            for face in faces.faces_at(pts):
+                left, top, right, bottom = region_of(face.placement, (width, height))
+                inside = (
+                    slice(top // part, -(-bottom // part)),
+                    slice(left // part, -(-right // part)),
+                )
+                changed += int(moved[inside].sum())
+                moved[inside] = False
+            assert not moved.any()
+    assert changed > 100_000
+
+
+def test_queues_and_segments_leave_no_trace_in_the_picture(
+    arguments: list[str | Path], tmp_path: Path
+) -> None:
+    variants = {
+        "usual": {},
+        "short": {"job": {"segment_s": 0.5}},
+        "narrow": {"queue_frames": 1, "model": {"batch": 1}},
+    }
+    for name, settings in variants.items():
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(json.dumps(settings))
+        done = vidref(*arguments, "--lossless", "-o", tmp_path / f"{name}.mkv", "--config", config)
+        assert done.exit_code == 0, done.stderr
+    assert same_frames(tmp_path / "usual.mkv", tmp_path / "short.mkv")
+    assert same_frames(tmp_path / "usual.mkv", tmp_path / "narrow.mkv")
+
+
+def test_a_killed_job_goes_on_and_ends_as_if_nothing_had_happened(
+    arguments: list[str | Path], tmp_path: Path
+) -> None:
+    config = tmp_path / "short.yaml"
+    config.write_text("job: {segment_s: 0.24}\n")
+    whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
+    assert vidref(*arguments, "-o", whole, "--config", config).exit_code == 0
+    job = tmp_path / ".killed.mp4.vidref-job"
+    run = command(*arguments, "-o", killed, "--config", config)
+    first_ones: set[str] = set()
+    started = subprocess.Popen(run, env=environment(), stderr=subprocess.DEVNULL)
+    while started.poll() is None and len(first_ones) < 3:
+        first_ones = {path.name for path in job.glob("*.segment")}
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    assert not killed.exists()
+    kept = {path.name: path.stat().st_mtime_ns for path in job.glob("*.segment")}
+    assert len(kept) >= 3
+    again = subprocess.Popen(run, env=environment(), stderr=subprocess.PIPE)
+    untouched = set()
+    while again.poll() is None:
+        for name, made_at in kept.items():
+            path = job / name
+            if path.exists() and path.stat().st_mtime_ns == made_at:
+                untouched.add(name)
+        time.sleep(0.01)
+    assert again.returncode == 0, again.stderr
+    assert len(untouched) >= len(kept) - 1
+    assert killed.read_bytes() == whole.read_bytes()
+    first, second = (
+        json.loads(path.with_name(path.name + ".json").read_text()) for path in (whole, killed)
+    )
+    assert first == second
+    assert not job.exists()
+
+
+def test_a_job_under_other_settings_is_not_mixed_with_what_is_finished(
+    arguments: list[str | Path], tmp_path: Path
+) -> None:
+    config, output = tmp_path / "short.yaml", tmp_path / "out.mp4"
+    config.write_text("job: {segment_s: 0.24}\n")
+    run = [*arguments, "-o", output, "--config", config]
+    job = tmp_path / ".out.mp4.vidref-job"
+    started = subprocess.Popen(command(*run), env=environment(), stderr=subprocess.DEVNULL)
+    while started.poll() is None and len(list(job.glob("*.segment"))) < 2:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    done = process(*run, "--seed", "7")
+    assert done.exit_code == 2
+    assert is_one_sentence(done.stderr) and "seed" in done.stderr and "--restart" in done.stderr
+    assert process(*run, "--seed", "7", "--restart").exit_code == 0
+    assert "seed 7" in tags_of(output)
+
+
+def tags_of(path: Path) -> str:
+    with av.open(str(path)) as container:
+        return " ".join(container.metadata.values())
+
+
+def test_the_file_and_its_sidecar_say_what_was_done(
+    arguments: list[str | Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mp4"
+    assert vidref(*arguments, "-o", output, "--seed", "5").exit_code == 0
+    said = tags_of(output)
+    assert "restored by vidref" in said and "seed 5" in said and "stand-in" in said
+    told = json.loads((tmp_path / "out.mp4.json").read_text())
+    (person,) = told["people"]
+    assert person["name"] == "person" and person["restored"]
+    photos = [r["sha256"] for r in person["references"] if "sha256" in r]
+    assert photos and all(sha[:12] in said for sha in photos)
+    assert person["identity"]["looks"] == len(person["looks"]) == SECONDS
+    assert -1 <= person["identity"]["after"] <= 1
+    assert leftovers(tmp_path, output, "out.mp4.json") == []
+
+
+def test_the_seed_and_the_noise_change_the_face_and_the_strength_takes_it_back(
+    arguments: list[str | Path], source: Path, tmp_path: Path
+) -> None:
+    span = ["--lossless", "--end", "0.4"]
+    more = {
+        "usual": [],
+        "seed": ["--seed", "9"],
+        "noise": ["--noise", "independent"],
+        "off": ["--strength", "0"],
+    }
+    for name, flags in more.items():
+        output = tmp_path / f"{name}.mkv"
+        assert vidref(*arguments, "-o", output, *span, *flags).exit_code == 0
+    assert not same_frames(tmp_path / "usual.mkv", tmp_path / "seed.mkv")
+    assert not same_frames(tmp_path / "usual.mkv", tmp_path / "noise.mkv")
+    before, after = frames_of(source), frames_of(tmp_path / "off.mkv")
+    assert all(
+        np.array_equal(one, other)
+        for (_, planes), (_, others) in zip(before, after, strict=False)
+        for one, other in zip(planes, others, strict=True)
+    )
+
+
+def test_a_face_that_the_plan_forbids_is_left_alone(
+    source: Path, plan: Path, model: Path, tmp_path: Path
+) -> None:
+    tree = json.loads(plan.read_text())
+    for track in tree["tracks"]:
+        track["restore"], track["why"] = False, "The editor said so."
+    edited, output = plan.with_name("edited.json"), tmp_path / "out.mkv"
+    edited.write_text(json.dumps(tree))
+    done = vidref("restore", source, "--plan", edited, "--model", model, "-o", output, "--lossless")
+    assert done.exit_code == 0
+    assert "The editor said so" in done.stderr
+    assert same_frames(source, output)
+
+
+def test_a_clip_without_faces_comes_out_as_it_went_in(model: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "bars.mp4", tmp_path / "out.mkv"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=d=1:s=320x240", source],
+        check=True,
+    )
+    done = vidref("restore", source, "-o", output, "--model", model, "--lossless")
+    assert done.exit_code == 0 and "No face was found" in done.stderr
+    assert same_frames(source, output)
+    assert leftovers(tmp_path, source, output) == []
+
+
+def test_black_and_white_stays_black_and_white(
+    plan: Path, model: Path, source: Path, tmp_path: Path
+) -> None:
+    grey, output = tmp_path / "grey.mp4", tmp_path / "out.mkv"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", source, "-t", "0.6", "-vf", "hue=s=0", grey], check=True
+    )
+    done = vidref("restore", grey, "-o", output, "--model", model, "--lossless", "--json")
+    assert json.loads(done.stdout)["faces"] > 0
+    for _, (_, blue, red) in frames_of(output):
+        assert (blue == 128).all() and (red == 128).all()
+
+
+def test_ten_bit_film_is_restored_in_ten_bits(model: Path, source: Path, tmp_path: Path) -> None:
+    deep, output = tmp_path / "deep.mkv", tmp_path / "out.mkv"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", source, "-t", "0.6", "-pix_fmt", "yuv420p10le",
+         "-c:v", "ffv1", deep],
+        check=True,
+    )  # fmt: skip
+    done = vidref("restore", deep, "-o", output, "--model", model, "--json")
+    assert json.loads(done.stdout)["faces"] > 0
+    with av.open(str(output)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.pix_fmt == "yuv420p10le"
+        assert sum(1 for _ in container.decode(stream)) == 15
+
+
+def test_a_photo_and_a_folder_of_frames_are_restored_too(
+    model: Path, source: Path, tmp_path: Path
+) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", source, "-frames:v", "4", frames / "%d.png"], check=True
+    )
+    photo = tmp_path / "photo.png"
+    photo.write_bytes((frames / "1.png").read_bytes())
+    more = ["--model", model, "--refs", PERSON, "--json"]
+    done = vidref("restore", photo, "-o", tmp_path / "better.png", *more)
+    assert done.exit_code == 0 and json.loads(done.stdout)["faces"] == 1
+    assert (tmp_path / "better.png").read_bytes() != photo.read_bytes()
+    assert (tmp_path / "better.png.json").exists()
+    done = vidref("restore", frames, "-o", tmp_path / "out", *more)
+    assert done.exit_code == 0 and json.loads(done.stdout)["faces"] == 4
+    assert leftovers(tmp_path / "out", "1.png", "2.png", "3.png", "4.png") == []
+
+
+def test_what_cannot_work_is_refused_before_any_work(
+    source: Path, model: Path, plan: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "nobody"
+    empty.mkdir()
+    strange = save_stand_in(tmp_path / "strange", recogniser_sha256="0" * 64)
+    output = tmp_path / "out.mp4"
+    refused = {
+        "Standard input": ["-", "--model", model],
+        "no photos": [source, "--refs", empty, "--model", model],
+        "another recogniser": [source, "--plan", plan, "--model", strange],
+        "check the path": [source, "--model", tmp_path / "gone.pth"],
+        "is no device": [source, "--model", model, "--device", "toaster"],
+        "face pack": [source, "--model", model, "--faces", "unheard-of"],
+        "another file": [SAMPLE, "--plan", plan, "--model", model],
+    }
+    for words, flags in refused.items():
+        done = vidref("restore", *flags, "-o", output, "--quiet")
+        assert done.exit_code == 2, words
+        assert is_one_sentence(done.stderr) and words in done.stderr, done.stderr
+    assert leftovers(tmp_path, empty, strange) == []
+
+
+def test_a_restored_clip_goes_into_a_pipe(arguments: list[str | Path], tmp_path: Path) -> None:
+    done = process(*arguments, "--end", "0.4", "-o", "-")
+    assert done.exit_code == 0, done.stderr
+    piped = tmp_path / "piped.mkv"
+    piped.write_bytes(done.piped)
+    assert len(frames_of(piped)) == 10
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_job_goes_on(
+    arguments: list[str | Path], tmp_path: Path
+) -> None:
+    config, output = tmp_path / "short.yaml", tmp_path / "out.mp4"
+    config.write_text("job: {segment_s: 0.24}\n")
+    run = [*arguments, "-o", output, "--config", config]
+    job = tmp_path / ".out.mp4.vidref-job"
+    started = subprocess.Popen(command(*run), env=environment(), stderr=subprocess.PIPE)
+    while started.poll() is None and len(list(job.glob("*.segment"))) < 2:
+        time.sleep(0.01)
+    os.kill(started.pid, signal.SIGINT)
+    _, words = started.communicate(timeout=60)
+    assert "Traceback" not in words.decode()
+    assert started.returncode not in (0, 1) and not output.exists()
+    assert list(job.glob("*.segment"))
+    assert process(*run).exit_code == 0
+    assert output.exists() and not job.exists()
