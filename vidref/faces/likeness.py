@@ -16,11 +16,11 @@ from vidref.faces.pack import FacePack
 
 Embedding = NDArray[np.float32]
 
-SAME = 1.0
-DOUBTFUL = 0.85
+SAME = 1.3
+DOUBTFUL = 1.0
 MARGIN = 0.15
-AGREES = 0.45
-JOINS = 0.8
+AGREES = 0.6
+JOINS = 0.9
 SPREAD = 0.12
 """Multiples of `same_person`; SPREAD is how wide the step from no to yes is."""
 

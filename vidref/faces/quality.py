@@ -71,7 +71,7 @@ def measure(rgb: NDArray[np.uint8], landmarks_xy: NDArray[np.floating]) -> Quali
     parts = {
         "sharpness": sharpness(rgb, placement),
         "size": min(1.0, placement.size_px / FULL_PX),
-        "pose": _frontal(yaw, pitch),
+        "pose": _frontal(yaw, pitch) * _upright(placement.angle),
         "eyes": _eyes_open(grey),
         "exposure": _well_exposed(grey),
         "clear": _inside(rgb, placement) * _one_skin(small),
@@ -107,6 +107,11 @@ def _frontal(yaw: float, pitch: float) -> float:
     """1 up to a three-quarter view, 0 in profile."""
     turned = float(np.hypot(yaw, pitch))
     return float(np.clip((80 - turned) / 50, 0, 1))
+
+
+def _upright(angle: float) -> float:
+    """1 up to half a right angle of tilt, 0 at a right one: beyond it the points are mistaken."""
+    return float(np.clip((90 - abs(np.degrees(angle))) / 45, 0, 1))
 
 
 def _eyes_open(grey: NDArray[np.uint8]) -> float:
