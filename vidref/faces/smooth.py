@@ -17,12 +17,15 @@ Array = NDArray[np.float64]
 LEVELS = 10.0 ** np.arange(-6, 3)
 """Strengths tried: spectral densities of acceleration, in squared face sizes, log sizes or radians
 per second cubed."""
-WINDOW_S = 0.4
+WINDOW_S = 0.7
 """Looks that are further away say little about how a face moves now."""
 MOST_SURPRISE = 16.0
 """Squared standard deviations that one look may count, lest one bad look makes a face restless."""
 LEAST_GAIN = 1.5
 """Of log likelihood, by which a stronger motion must explain the looks better than a weaker."""
+STRAIN = 4.5
+"""Standard deviations by which a path may stay off the looks of a while."""
+ROUNDS = 8
 LEAST_NOISE = np.array([0.0015, 0.0015, 0.004, 0.003])
 USUAL_NOISE = np.array([0.005, 0.005, 0.02, 0.01])
 MOST_NOISE = np.array([0.03, 0.03, 0.1, 0.06])
@@ -33,7 +36,7 @@ STRAY = 5.0
 """Standard deviations from its neighbours' line at which a look is taken for a slip."""
 SLIP_CLEARER = 4.0
 """How much further off a slip is than its neighbours are from each other's line."""
-SLIP = 10.0
+SLIP = 100.0
 """How much noisier a slip is taken to be than other looks."""
 FIRST_RATE = 300.0
 """What a rate may be before anything is known, per second, in standard deviations of a look."""
@@ -70,8 +73,31 @@ def _smooth(times_s: Array, seen: Array, doubt: Array) -> Array:
     deviation[looks] = units[looks] * noise * slips * doubt[looks, None]
     density = _densities(times_s[looks], values[looks], deviation[looks], units[looks])
     at = np.minimum(np.searchsorted(looks, np.arange(len(times_s))), len(looks) - 1)
-    steps = np.maximum(density[at], density[np.maximum(at - 1, 0)]) * units**2
-    return _back(*_forward(times_s, values, deviation, steps)[:2], times_s, steps)
+    for _ in range(ROUNDS):
+        steps = np.maximum(density[at], density[np.maximum(at - 1, 0)]) * units**2
+        path = _back(*_forward(times_s, values, deviation, steps)[:2], times_s, steps)
+        strained = _strained((values[looks] - path[looks]) / deviation[looks])
+        if not strained.any():
+            break
+        density = np.where(strained, np.minimum(density * 10, LEVELS[-1] * 10), density)
+    return path
+
+
+def _strained(residuals: Array) -> NDArray[np.bool_]:
+    """Looks around which the path keeps to one side of what was seen, or far from it.
+
+    So it is where a face starts or stops at once: either side alone is foretold well.
+    """
+    strained = np.zeros(residuals.shape, bool)
+    for width in (3, 5, 9):
+        if len(residuals) < width:
+            break
+        windows = np.lib.stride_tricks.sliding_window_view(residuals, width, 0)
+        one_side = np.abs(windows.sum(-1)) / np.sqrt(width)
+        far = np.sqrt((windows**2).mean(-1))
+        for first, column in np.argwhere((one_side > STRAIN) | (far > STRAIN)):
+            strained[first : first + width, column] = True
+    return strained
 
 
 def _off_the_line(times_s: Array, values: Array) -> tuple[Array, Array]:
