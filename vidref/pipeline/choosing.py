@@ -31,6 +31,8 @@ from vidref.pipeline.upright import as_stored
 
 MOST_STRAYING = 0.15
 """How far, in shares of the side, one look may be from the smoothed path and be believed."""
+POOR = 0.5
+"""The score below which a view that was passed over is told what is wrong with it."""
 PASSED_OVER_SHOWN = 6
 """Views that came near and were not chosen, told in the plan with their reasons."""
 
@@ -64,6 +66,10 @@ def choose_evidence(
         views = [replace(v, embedding=embeddings[key_of(v)]) for v in views]
         good = [v for v in views if _agrees(v, who.face, likeness)]
         doubtful = [v for v in views if not _agrees(v, who.face, likeness)]
+        if not good and doubtful:
+            # What was seen of this person is little, and unlike itself: the likeliest view serves.
+            good = [max(doubtful, key=lambda v: _likeness(v, who.face))]
+            doubtful = [v for v in doubtful if v is not good[0]]
         person = photos.get(who.name) if who.name is not None else None
         result.append(_weighed(who, person, good, doubtful, part, seen, likeness))
     return result
@@ -179,8 +185,10 @@ def _apart(views: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _why_not(view: Candidate, chosen: Sequence[Candidate], least: float) -> str:
+    if view.quality.score < POOR:
+        return f"It is too poor: {view.quality.weakest()}."
     if view.quality.score < least:
-        return f"The view is not among the best tenth: {view.quality.weakest()}."
+        return "It is not among the best tenth of this person's views."
     for other in chosen:
         if abs(view.time_s - other.time_s) < APART_S:
             return f"It is the same moment as the reference at {other.time_s:.1f} s."
@@ -190,9 +198,11 @@ def _why_not(view: Candidate, chosen: Sequence[Candidate], least: float) -> str:
 
 
 def _agrees(view: Candidate, face: Embedding | None, likeness: Likeness) -> bool:
-    if face is None or view.embedding is None:
-        return True
-    return float(view.embedding @ face) >= likeness.agrees
+    return _likeness(view, face) >= likeness.agrees
+
+
+def _likeness(view: Candidate, face: Embedding | None) -> float:
+    return 1.0 if face is None or view.embedding is None else float(view.embedding @ face)
 
 
 def _mean_of(views: Sequence[Candidate]) -> Embedding:

@@ -11,9 +11,10 @@ from vidref.faces.paths import Track
 from vidref.pipeline.looking import Views
 from vidref.pipeline.naming import Somebody
 
-SHARP_ENOUGH = 0.9
-"""Sharpness of the median view from which a face is beyond what the model would make of it."""
-FULL_PX = 512
+CLEAN = ((96.0, 0.56), (128.0, 0.69), (192.0, 0.84), (256.0, 0.87), (384.0, 0.95))
+"""Sharpness of clean photographs by the side of their face square in px, the median of 12 people
+(tests/benchmarks/results/analyse.md); beyond the last what the model itself delivers. A face that
+reaches it loses by being rebuilt; a smaller one than the first is never taken to be sharp."""
 MOSTLY = 0.5
 
 
@@ -59,7 +60,7 @@ def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish) -> Deci
         needed = f"{wish.min_face_px:g} px are asked for"
         return Decision(False, f"The face is too small ({size:.0f} px; {needed}).")
     sharp = float(np.median(views.sharpness)) if views and views.sharpness else 0.0
-    if sharp >= SHARP_ENOUGH and size >= FULL_PX:
+    if size >= CLEAN[0][0] and sharp >= np.interp(size, *zip(*CLEAN, strict=True)):
         return Decision(False, f"The face is sharp already ({sharp:.2f} of 1, {size:.0f} px).")
     return Decision(True, f"The face has lost detail (sharpness {sharp:.2f} of 1, {size:.0f} px).")
 

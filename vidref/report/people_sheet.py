@@ -167,7 +167,7 @@ def _draw(
 def _heading(draw: ImageDraw.ImageDraw, plan: Plan, person: PlannedPerson) -> int:
     draw.text((MARGIN, MARGIN), person.name, INK, _font(30))
     on_screen = clock(seconds_of(plan, person))
-    facts = f"{plan.source.name}: {on_screen} on screen, restored from {known_of(person)}"
+    facts = f"{plan.source.name}: {on_screen} on screen, restored {known_of(person)}"
     doubt = "; unsure who this is" if person.unsure else ""
     draw.text((MARGIN, MARGIN + 42), facts, INK, _font(16))
     words = f"{person.why} Confidence {person.confidence:.2f}{doubt}."

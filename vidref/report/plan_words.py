@@ -78,7 +78,7 @@ def known_of(person: PlannedPerson) -> str:
     own = len(person.references) - photos
     parts = [_count(photos, "photo")] if photos else []
     parts += [_count(own, "view of the clip", "views of the clip")] if own else []
-    return " and ".join(parts) or "nothing"
+    return f"from {' and '.join(parts)}" if parts else "without references"
 
 
 def _line(plan: Plan, person: PlannedPerson) -> str:
@@ -88,7 +88,7 @@ def _line(plan: Plan, person: PlannedPerson) -> str:
     if not restored:
         done = "left alone"
     doubt = " (unsure who)" if person.unsure else ""
-    return f"{clock(seconds_of(plan, person))} on screen, {done}, from {known_of(person)}{doubt}"
+    return f"{clock(seconds_of(plan, person))} on screen, {done}, {known_of(person)}{doubt}"
 
 
 def _length(plan: Plan, track: PlannedTrack) -> float:
