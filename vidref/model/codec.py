@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import torch
@@ -16,15 +17,25 @@ from vidref.model.config import CodecConfig
 class PixelShuffleCodec(nn.Module):
     """Space to depth: 512 x 512 x 3 becomes 64 x 64 x 192 and back without loss."""
 
-    def __init__(self, factor: int) -> None:
+    def __init__(self, factor: int, levelled: bool = False) -> None:
         super().__init__()
-        self.factor = factor
+        self.factor, self.levelled = factor, levelled
+        if levelled:
+            basis, strength = frequencies(factor)
+            self.register_buffer("forth", basis / strength[:, None], persistent=False)
+            self.register_buffer("back", basis.T * strength, persistent=False)
 
     def encode(self, image: Tensor) -> Tensor:
-        return functional.pixel_unshuffle(image, self.factor)
+        patches = functional.pixel_unshuffle(image, self.factor)
+        return self._mixed(patches, "forth") if self.levelled else patches
 
     def decode(self, latent: Tensor) -> Tensor:
-        return functional.pixel_shuffle(latent, self.factor)
+        patches = self._mixed(latent, "back") if self.levelled else latent
+        return functional.pixel_shuffle(patches, self.factor)
+
+    def _mixed(self, patches: Tensor, name: str) -> Tensor:
+        matrix = self.get_buffer(name).to(patches)
+        return functional.conv2d(patches, matrix[:, :, None, None])
 
 
 class AutoencoderCodec(nn.Module):
@@ -52,13 +63,32 @@ class AutoencoderCodec(nn.Module):
         return cast(Tensor, image)
 
 
+def frequencies(factor: int) -> tuple[Tensor, Tensor]:
+    """An orthonormal basis of colour patches (rows), and how strong each is in photographs.
+
+    Brightness and two colour differences, each by the cosines of a patch. Measured on 40 portraits
+    at 256 px with 8 px patches: brightness deviates by about 6 on average and by 1.25 / f^1.5 at f
+    half turns a patch; red-blue is 0.3 of that and the other difference 0.12.
+    """
+    k, n = torch.meshgrid(torch.arange(factor), torch.arange(factor), indexing="ij")
+    cosines = torch.cos((2 * n + 1) * k * math.pi / (2 * factor)) * (2 / factor) ** 0.5
+    cosines[0] /= 2**0.5
+    colours = torch.tensor([[1.0, 1, 1], [1, 0, -1], [1, -2, 1]])
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    basis = torch.einsum("dc,ui,vj->duvcij", colours, cosines, cosines).reshape(3 * factor**2, -1)
+    turns = torch.linalg.vector_norm(torch.stack([k, n]).float(), dim=0)
+    strength = torch.where(turns == 0, 6.0, 1.25 / turns.clamp(min=1) ** 1.5)
+    shares = torch.tensor([1.0, 0.3, 0.12]).view(3, 1, 1)
+    return basis, (shares * strength).clamp(min=0.02).flatten()
+
+
 Codec = PixelShuffleCodec | AutoencoderCodec
 
 
 def build_codec(config: CodecConfig) -> Codec:
     """The codec a configuration names; a VAE is read from its checkpoint."""
     if config.kind == "pixel-shuffle":
-        return PixelShuffleCodec(config.factor)
+        return PixelShuffleCodec(config.factor, config.levelled)
     if config.source is None:
         raise ModelError(
             f"The codec {config.kind} needs codec.source: a folder or hub id of its weights."

@@ -32,11 +32,16 @@ class CodecConfig(Sizes):
     factor: int = Field(default=8, gt=0)
     channels: int = Field(gt=0)
     source: str | None = None
+    levelled: bool = False
+    """Pixel-shuffle only: every patch by its frequencies, each divided by its usual strength, so
+    that the fine ones are not lost beside the coarse ones."""
 
     @model_validator(mode="after")
     def _agree(self) -> CodecConfig:
         if self.kind == "pixel-shuffle" and self.channels != 3 * self.factor**2:
             raise ValueError("a pixel-shuffle codec has 3 x factor x factor channels")
+        if self.levelled and self.kind != "pixel-shuffle":
+            raise ValueError("codec.levelled is for the pixel-shuffle codec")
         return self
 
 
@@ -53,6 +58,13 @@ class DenoiserConfig(Sizes):
     it is aligned to, and convolutions do not know where they are."""
     residual: bool = False
     """Predict the difference to the degraded crop; only an x0-prediction can."""
+    sharpen: tuple[float, ...] = ()
+    """Deviations (pixels, rising) of low-passes that part the degraded crop into bands. Beside its
+    own picture the network says how much of each band to add or take away where: deblurring and
+    denoising that need not be learned pixel by pixel."""
+    hide_noise: bool = False
+    """Show z_t times its signal level, the best linear guess at the picture in it: at the first
+    step that is nothing, and no weights have to learn that noise says nothing."""
     person: bool = False
     """Tell every block who it is, by the mean identity token, beside what attention finds."""
     source: str | None = None
@@ -155,6 +167,10 @@ class RestorerConfig(Sizes):
             raise ValueError("denoiser.coordinates is for new U-Nets: leave it out with a source")
         if self.denoiser.residual and self.diffusion.prediction != "x0":
             raise ValueError("denoiser.residual needs diffusion.prediction x0")
+        if self.denoiser.sharpen and not self.denoiser.residual:
+            raise ValueError("denoiser.sharpen changes the degraded crop: it needs residual")
+        if self.denoiser.sharpen and self.codec.kind != "pixel-shuffle":
+            raise ValueError("denoiser.sharpen is for the pixel-shuffle codec")
         if self.denoiser.person and (self.denoiser.source or self.context.identity is None):
             raise ValueError("denoiser.person is for new U-Nets and needs context.identity")
         if self.size % (self.working_size or self.size):

@@ -7,14 +7,19 @@ degraded crop is a latent of zeros, a dropped context is the context's own null 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from vidref.errors import ModelError
 from vidref.model.checkpoints import describe_failure, load_options
+from vidref.model.codec import PixelShuffleCodec
 from vidref.model.config import RestorerConfig
+from vidref.model.diffusion import alpha_bars, per_image
+from vidref.model.fidelity import low_pass
 
 
 class Denoiser(nn.Module):
@@ -23,6 +28,13 @@ class Denoiser(nn.Module):
     def __init__(self, config: RestorerConfig) -> None:
         super().__init__()
         self.residual, self.bands = config.denoiser.residual, config.denoiser.coordinates
+        if config.denoiser.hide_noise:
+            signal = alpha_bars(config.diffusion).sqrt()
+            self.register_buffer("signal", signal, persistent=False)
+        self.sharpen = config.denoiser.sharpen
+        if self.sharpen:
+            self.codec = PixelShuffleCodec(config.codec.factor, config.codec.levelled)
+        self.hides_noise = config.denoiser.hide_noise
         self.reference_tokens = config.context.tokens if config.denoiser.person else None
         if config.denoiser.source is None:
             self.unet = new_unet(config)
@@ -33,6 +45,8 @@ class Denoiser(nn.Module):
         self, z_t: Tensor, z_lq: Tensor, t: Tensor, tokens: Tensor, mask: Tensor | None = None
     ) -> Tensor:
         """`mask` is 1 where a token counts, 0 where it is padding; values between are weights."""
+        if self.hides_noise:
+            z_t = z_t * per_image(self.get_buffer("signal")[t], z_t)
         seen = [z_t, z_lq]
         if self.bands:
             seen.append(coordinates(self.bands, z_t).expand(len(z_t), -1, -1, -1))
@@ -44,6 +58,9 @@ class Denoiser(nn.Module):
         out = cast(Any, self.unet)(
             noisy, t, tokens, class_labels=person, encoder_attention_mask=keep
         ).sample
+        if self.sharpen:
+            gains, out = out.split([2 * len(self.sharpen), z_lq.shape[1]], 1)
+            z_lq = self.codec.encode(sharpened(self.codec.decode(z_lq), gains, self.sharpen))
         return cast(Tensor, out + z_lq if self.residual else out)
 
 
@@ -57,6 +74,20 @@ def coordinates(bands: int, like: Tensor) -> Tensor:
         angles.append(angle.expand(1, bands, *like.shape[2:]))
     both = torch.cat(angles, 1)
     return torch.cat([both.sin(), both.cos()], 1)
+
+
+def sharpened(image: Tensor, gains: Tensor, deviations: Sequence[float]) -> Tensor:
+    """`image` with `gains` (B, 2K, h, w) times its K bands added: K for grey, K for colour."""
+    gains = functional.interpolate(gains, image.shape[-2:], mode="bilinear", align_corners=False)
+    changed, finer = image, image
+    for k, deviation in enumerate(deviations):
+        coarser = low_pass(image, deviation)
+        band = finer - coarser
+        grey = band.mean(1, keepdim=True)
+        other = k + len(deviations)
+        changed = changed + gains[:, k : k + 1] * grey + gains[:, other : other + 1] * (band - grey)
+        finer = coarser
+    return changed
 
 
 def mean_identity(tokens: Tensor, mask: Tensor | None, per_reference: int) -> Tensor:
@@ -90,7 +121,7 @@ def new_unet(config: RestorerConfig) -> nn.Module:
     unet = UNet2DConditionModel(
         sample_size=(config.working_size or config.size) // config.codec.factor,
         in_channels=2 * channels + 4 * sizes.coordinates,
-        out_channels=channels,
+        out_channels=channels + 2 * len(sizes.sharpen),
         block_out_channels=sizes.widths,
         layers_per_block=sizes.layers_per_block,
         norm_num_groups=sizes.groups,
