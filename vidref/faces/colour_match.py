@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidref.faces.mask import skin
+
 Picture = NDArray[np.float32]
 """HxWx3 RGB in 0..1."""
 Plane = NDArray[np.float32]
@@ -18,6 +20,8 @@ Plane = NDArray[np.float32]
 THUMB_PX = 64
 MATCHED_AT = 6.0
 """Deviation, in thumbnail pixels, of the blur under which the input's colours rule: 48 of 512."""
+GAINED_AT, MOST_GAIN = 2.0, 2.0
+"""What is multiplied is a blur of the restored face, so that fine contrast is not."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 MONOCHROME, COLOURED = 2 / 255, 4 / 255
 """What colour there is beside a constant tint. Measured on the 16 clips of shared/data and the
@@ -43,12 +47,18 @@ def as_float(picture: NDArray[Any]) -> Picture:
 def colour_change(restored: Picture, crop: Picture, weight: Plane) -> Picture:
     """What to add to a restored thumbnail so that its low frequencies are the input's.
 
-    Only pixels with a `weight` speak: neither an occluder nor a repeated edge lends the skin its
-    colour.
+    First a gain, for a wrong colour is mostly a wrong balance and hair next to skin has another
+    difference; then what the skin as a whole still lacks. Only pixels with a `weight` speak:
+    neither an occluder nor a repeated edge lends the skin its colour.
     """
     weight = np.maximum(weight, np.float32(1e-4))[..., None]
-    summed = blur(np.concatenate([(crop - restored) * weight, weight], axis=2), MATCHED_AT)
-    return summed[..., :3] / summed[..., 3:]
+    summed = blur(np.concatenate([crop * weight, restored * weight], axis=2), MATCHED_AT)
+    gain = summed[..., :3] / np.maximum(summed[..., 3:], np.float32(1e-3))
+    change = (np.clip(gain, 1 / MOST_GAIN, MOST_GAIN) - 1) * blur(restored, GAINED_AT)
+    zone = skin(THUMB_PX)[..., None]
+    said = zone * weight
+    missing = ((crop - restored - change) * said).sum((0, 1)) / (zone * said).sum()
+    return np.asarray(change + missing * zone, np.float32)
 
 
 def blur(picture: Picture, deviation: float) -> Picture:

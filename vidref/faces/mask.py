@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.geometry import CROP_PX, Placement, to_frame
+from vidref.faces.geometry import CROP_PX, TEMPLATE_512, Placement, to_frame
 
 Plane = NDArray[np.float32]
 
@@ -23,6 +23,7 @@ WHOLE = (165.0, 200.0, 203.0)
 NOTHING = (225.0, 250.0, 243.0)
 """Half width and heights (up, down) of the shapes within which all, beyond which nothing moves."""
 ROUNDNESS = 2.4
+SKIN_CENTRE, SKIN = (256.0, 300.0), (125.0, 160.0)
 
 
 @lru_cache(maxsize=8)
@@ -36,6 +37,35 @@ def face_mask(crop_px: int = CROP_PX) -> Plane:
     mask: Plane = np.asarray(soft.reshape(crop_px, 2, crop_px, 2).mean((1, 3)), np.float32)
     mask.flags.writeable = False
     return mask
+
+
+@lru_cache(maxsize=2)
+def features(crop_px: int) -> Plane:
+    """1 at the eyes and the mouth, softly down to 0 around them."""
+    left_eye, right_eye, _, *mouth = (TEMPLATE_512 + 0.5) * crop_px / CROP_PX - 0.5
+    y, x = np.mgrid[:crop_px, :crop_px]
+    bumps = [
+        np.exp(-(((x - centre[0]) / wide) ** 2 + ((y - centre[1]) / high) ** 2) / 2)
+        for centre, wide, high in (
+            (left_eye, 44 * crop_px / CROP_PX, 32 * crop_px / CROP_PX),
+            (right_eye, 44 * crop_px / CROP_PX, 32 * crop_px / CROP_PX),
+            (np.mean(mouth, axis=0), 72 * crop_px / CROP_PX, 36 * crop_px / CROP_PX),
+        )
+    ]
+    plane: Plane = np.asarray(np.max(bumps, axis=0), np.float32)
+    plane.flags.writeable = False
+    return plane
+
+
+@lru_cache(maxsize=2)
+def skin(crop_px: int) -> Plane:
+    """1 on cheeks, nose and the lower forehead, softly down to 0 at features and outline."""
+    place = (np.arange(crop_px) + 0.5) * CROP_PX / crop_px - 0.5
+    across, along = (place - SKIN_CENTRE[0]) / SKIN[0], (place - SKIN_CENTRE[1]) / SKIN[1]
+    inside = np.clip(3 - 3 * (across[None] ** 2 + along[:, None] ** 2), 0, 1)
+    plane: Plane = np.asarray(inside * (1 - features(crop_px)), np.float32)
+    plane.flags.writeable = False
+    return plane
 
 
 def _level(place: NDArray[np.float64], reach: tuple[float, float, float]) -> NDArray[np.float64]:

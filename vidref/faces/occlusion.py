@@ -9,12 +9,10 @@ time: no state is kept, and a frame's weight does not depend on the frames befor
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from vidref.faces.colour_match import THUMB_PX, Picture, Plane, blur, colour_change
-from vidref.faces.geometry import CROP_PX, TEMPLATE_512
+from vidref.faces.mask import features
 
 SURE_AT = 1.0
 EXPLAINED_AT = (1.0, 1.8, 3.2)
@@ -40,33 +38,17 @@ def occluded(restored: Picture, crop: Picture, weight: Plane) -> tuple[Plane, Pi
     covered = np.zeros_like(weight)
     if not face.any():
         return covered, change
+    allowance = 1 + np.float32(FEATURES) * features(THUMB_PX)
+    softened = [blur(restored, sigma) for sigma in EXPLAINED_AT]
     for _ in range(ROUNDS):
-        matched = restored + change
-        apart = [lab(blur(matched, sigma)) - seen for sigma in EXPLAINED_AT]
+        # the change is far smoother than these blurs: it need not be blurred with the picture
+        apart = [lab(soft + change) - seen for soft in softened]
         distance = np.sqrt(np.min([np.einsum("yxc,yxc->yx", d, d) for d in apart], axis=0))
-        same = max(SAME, USUAL * float(np.median(distance[face]))) * allowance()
+        same = max(SAME, USUAL * float(np.median(distance[face]))) * allowance
         way = np.clip(distance / same - 1, 0, 1)
         covered = way * way * (3 - 2 * way)
         change = colour_change(restored, crop, weight * (1 - covered))
     return covered, change
-
-
-@lru_cache(maxsize=1)
-def allowance() -> Plane:
-    """How much more than the rest of a face each thumbnail pixel may differ."""
-    left_eye, right_eye, _, *mouth = (TEMPLATE_512 + 0.5) * THUMB_PX / CROP_PX - 0.5
-    y, x = np.mgrid[:THUMB_PX, :THUMB_PX]
-    bumps = [
-        np.exp(-(((x - centre[0]) / wide) ** 2 + ((y - centre[1]) / high) ** 2) / 2)
-        for centre, wide, high in (
-            (left_eye, 5.5, 4.0),
-            (right_eye, 5.5, 4.0),
-            (np.mean(mouth, axis=0), 9.0, 4.5),
-        )
-    ]
-    plane: Plane = np.asarray(1 + FEATURES * np.max(bumps, axis=0), np.float32)
-    plane.flags.writeable = False
-    return plane
 
 
 def lab(picture: Picture) -> Picture:
