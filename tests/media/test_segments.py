@@ -463,6 +463,32 @@ def test_a_trimmed_part_made_in_segments_is_the_one_made_in_one_go(tmp_path: Pat
     assert judge.differences(judge.probe(one), judge.probe(many)) == []
 
 
+def test_a_deinterlaced_file_made_in_segments_is_the_one_made_in_one_go(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    clip(b_frames=2, gop=12)(source)
+    one, many = tmp_path / "one.mkv", tmp_path / "many.mkv"
+    _in_one_go(source, one, LOSSLESS, deinterlace=True)
+    _in_segments(source, many, LOSSLESS, deinterlace=True)
+    assert judge.differences(judge.probe(one), judge.probe(many)) == []
+    assert judge.pixels(one) == judge.pixels(many) != judge.pixels(source)
+
+
+def test_a_segment_without_a_frame_joins_like_any_other(tmp_path: Path) -> None:
+    """A header that promises more than the file holds leaves empty segments."""
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    clip(b_frames=2, gop=12)(source)
+    made = _segments(source, tmp_path / "made", output, USUAL)
+    with Reader(source) as reader:
+        muxer, encoding = _choose(reader, output, USUAL)
+        for name in ("0000-", "9999"):
+            with SegmentEncoder(tmp_path / "made" / name, reader.clip, muxer, encoding, 2) as empty:
+                empty.finish()
+        everything = sorted((tmp_path / "made").iterdir())
+        assert len(everything) == len(made) + 2
+        join_segments(everything, output, muxer, reader, encoding, threads=2)
+    assert judge.differences(judge.probe(source), judge.probe(output)) == []
+
+
 def test_a_segment_is_the_same_whoever_makes_it(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     clip(b_frames=2, gop=12)(source)
