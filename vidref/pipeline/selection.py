@@ -60,7 +60,8 @@ def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish) -> Deci
         needed = f"{wish.min_face_px:g} px are asked for"
         return Decision(False, f"The face is too small ({size:.0f} px; {needed}).")
     sharp = float(np.median(views.sharpness)) if views and views.sharpness else 0.0
-    if size >= CLEAN[0][0] and sharp >= np.interp(size, *zip(*CLEAN, strict=True)):
+    clean = float(np.interp(size, [side for side, _ in CLEAN], [sharp for _, sharp in CLEAN]))
+    if size >= CLEAN[0][0] and sharp >= clean:
         return Decision(False, f"The face is sharp already ({sharp:.2f} of 1, {size:.0f} px).")
     return Decision(True, f"The face has lost detail (sharpness {sharp:.2f} of 1, {size:.0f} px).")
 
