@@ -22,6 +22,7 @@ from vidref.faces.colour_match import (
     Plane,
     as_float,
     as_grey,
+    colour_change,
     luma,
     thumbnail,
     tint_of,
@@ -69,7 +70,9 @@ def place_back(
     weight = face_mask(THUMB_PX) * shown
     small_crop, small_restored = thumbnail(crop), thumbnail(restored)
     tint = tint_of(small_crop, shown)
-    covered, change = occluded(tinted(small_restored, tint), small_crop, weight)
+    small_restored = tinted(small_restored, tint)
+    free = 1 - occluded(small_restored, small_crop, weight)
+    change = colour_change(small_restored, small_crop, weight * free)
 
     before = as_float(region[part])
     rebuilt = tinted(window.warp(as_float(restored)), tint) + window.warp_smooth(change)
@@ -80,7 +83,7 @@ def place_back(
         rebuilt += as_grey(np.float32(grain) * own_grain(before, rebuilt))
     if tint.is_grey:
         rebuilt = as_grey(luma(rebuilt))
-    mask = window.warp_smooth(face_mask(THUMB_PX) * (1 - covered))
+    mask = window.warp_smooth(face_mask(THUMB_PX) * free)
     placed.rgb[part] = _sixteen_bits(rebuilt)
     placed.mask[part] = np.clip(mask, 0, 1) * np.float32(min(1.0, strength))
     return placed

@@ -10,8 +10,9 @@ time: no state is kept, and a frame's weight does not depend on the frames befor
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vidref.faces.colour_match import THUMB_PX, Picture, Plane, blur, colour_change
+from vidref.faces.colour_match import MOST_GAIN, THUMB_PX, Picture, Plane, blur
 from vidref.faces.mask import features
 
 SURE_AT = 1.0
@@ -19,36 +20,38 @@ EXPLAINED_AT = (1.0, 1.8, 3.2)
 """Deviations of the blurs in thumbnail pixels (8 px of 512), of the input and of the restored."""
 SAME = 7.0
 """Colour distance (CIE 1976) up to which the face is believed; from twice it the input is kept."""
-USUAL = 2.0
+USUAL = 2.3
 """In a badly degraded picture the face itself differs: what counts is so many times the median."""
 FEATURES = 0.5
 """Eyes and mouth are what a restoration changes most: they may differ by so much more."""
 ROUNDS = 3
-"""The colour match and the occluder need each other; after three rounds they have settled."""
+"""The face's balance and the occluder need each other; after three rounds they have settled."""
 
 
-def occluded(restored: Picture, crop: Picture, weight: Plane) -> tuple[Plane, Picture]:
-    """How far each thumbnail pixel is covered (0..1), and the colour match of what is not.
-
-    `weight` says which pixels are face and frame.
-    """
-    seen = lab(blur(crop, SURE_AT))
-    face = weight > 0.5
-    change = colour_change(restored, crop, weight)
+def occluded(restored: Picture, crop: Picture, weight: Plane) -> Plane:
+    """How far each thumbnail pixel is covered, 0..1. `weight` says which are face and frame."""
     covered = np.zeros_like(weight)
+    face = weight > 0.5
     if not face.any():
-        return covered, change
+        return covered
+    seen = lab(blur(crop, SURE_AT))
+    explained = [blur(restored, sigma) for sigma in EXPLAINED_AT]
     allowance = 1 + np.float32(FEATURES) * features(THUMB_PX)
-    softened = [blur(restored, sigma) for sigma in EXPLAINED_AT]
     for _ in range(ROUNDS):
-        # the change is far smoother than these blurs: it need not be blurred with the picture
-        apart = [lab(soft + change) - seen for soft in softened]
+        gain = balance(restored, crop, weight * (1 - covered))
+        apart = [lab(one * gain) - seen for one in explained]
         distance = np.sqrt(np.min([np.einsum("yxc,yxc->yx", d, d) for d in apart], axis=0))
         same = max(SAME, USUAL * float(np.median(distance[face]))) * allowance
         way = np.clip(distance / same - 1, 0, 1)
         covered = way * way * (3 - 2 * way)
-        change = colour_change(restored, crop, weight * (1 - covered))
-    return covered, change
+    return covered
+
+
+def balance(restored: Picture, crop: Picture, weight: Plane) -> NDArray[np.float32]:
+    """One gain for each channel: a closer match would take an occluder's colour for the face's."""
+    weight = np.maximum(weight, np.float32(1e-4))[..., None]
+    gain = (crop * weight).sum((0, 1)) / np.maximum((restored * weight).sum((0, 1)), 1e-3)
+    return np.asarray(np.clip(gain, 1 / MOST_GAIN, MOST_GAIN), np.float32)
 
 
 def lab(picture: Picture) -> Picture:
