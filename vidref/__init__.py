@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from vidref.errors import VidrefError
+from vidref.version import __version__
 
 if TYPE_CHECKING:
     from vidref.api import analyse, load_people, restore, restore_frames
@@ -23,12 +24,12 @@ __all__ = [
     "RestoreResult",
     "Settings",
     "VidrefError",
+    "__version__",
     "analyse",
     "load_people",
     "restore",
     "restore_frames",
 ]
-__version__ = "0.1.0"
 
 _HOMES = {
     "Plan": "vidref.pipeline.plan",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from vidref.pipeline.selection import Decision, Wish, decide
 from vidref.pipeline.trajectory import Knot, sparse
 from vidref.pipeline.upright import as_stored
 from vidref.settings import Settings
+from vidref.version import __version__
 
 PIPE = Path("-")
 
@@ -53,7 +53,7 @@ def analyse_clip(
     evidence = choose_evidence(people, named, seen, footage, pack, likeness)
     return plan.Plan(
         source=footage.described(int(seen.pts[0]), int(seen.pts[-1]), len(seen.pts)),
-        made_by=f"vidref {metadata.version('vidref')}",
+        made_by=f"vidref {__version__}",
         face_pack=plan.PlannedPack(pack.name, _digest(pack.folder)),
         settings=_told(settings),
         shots=seen.shots,

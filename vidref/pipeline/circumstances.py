@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 
-from vidref import __version__
+from vidref.version import __version__
 from vidref.faces.photos import find_people
 from vidref.model.loading import CropRestorer
 from vidref.pipeline.same_source import fingerprint

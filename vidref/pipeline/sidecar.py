@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vidref import __version__
+from vidref.version import __version__
 from vidref.media.unfinished import UnfinishedFile
 from vidref.pipeline.identity import Facts, summary
 from vidref.pipeline.plan import FrameReference, Reference
