@@ -12,12 +12,12 @@ from typing import Any
 
 import av
 
-from vidref.version import __version__
 from vidref.faces.photos import find_people
 from vidref.model.loading import CropRestorer
 from vidref.pipeline.same_source import fingerprint
 from vidref.pipeline.target import Target
 from vidref.settings import Settings
+from vidref.version import __version__
 
 NOT_SEEN = {"output.overwrite", "job.restart", "queue_frames", "model.batch", "model.where"}
 """Settings that change nothing in the output; the model is known by its hash."""

@@ -10,12 +10,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vidref.version import __version__
 from vidref.media.unfinished import UnfinishedFile
 from vidref.pipeline.identity import Facts, summary
 from vidref.pipeline.plan import FrameReference, Reference
 from vidref.pipeline.restoration import Restoration
 from vidref.settings import Settings
+from vidref.version import __version__
 
 VERSION = 1
 SHORT = 12
