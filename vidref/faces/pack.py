@@ -192,6 +192,9 @@ def _analysis(folder: Path, threads: int) -> Any:
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Threads that wait by spinning take the cores from decoding: measured, 28 s of CPU instead of
+    # 15 for the analysis of 500 frames on two cores, and a third less speed.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     damaged = (
         DecodeError,
         OSError,

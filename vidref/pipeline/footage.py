@@ -7,7 +7,7 @@ with them; decoding and cut detection run in threads of their own, ahead of whoe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -49,7 +49,7 @@ class Footage(Protocol):
 
     total: int | None
 
-    def views(self) -> Iterator[View]: ...
+    def views(self) -> Generator[View, None, None]: ...
 
     def again(self, pts: Iterable[int]) -> Iterator[tuple[int, av.video.frame.VideoFrame]]: ...
 
@@ -72,7 +72,7 @@ class _Clip:
         self.total: int | None = None
         self._notes: list[str] = []
 
-    def views(self) -> Iterator[View]:
+    def views(self) -> Generator[View, None, None]:
         with Reader(self._source, self._span, self._threads, self._deinterlace) as reader:
             self._clip = reader.clip
             self.total = frames_expected(reader)
@@ -110,7 +110,7 @@ class _Stills:
         self._paths = find_stills(source)
         self.total: int | None = len(self._paths)
 
-    def views(self) -> Iterator[View]:
+    def views(self) -> Generator[View, None, None]:
         before = None
         with closing(run_ahead(read_stills(self._paths), 1)) as stills:
             for index, still in enumerate(stills):

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +32,7 @@ from vidref.pipeline.upright import upright_rgb
 MEASURE_EVERY_S = 0.2
 """Views of a face nearer in time are too alike for both to be measured."""
 KEPT_VIEWS = 16
+MOST_WAITING = 4
 PROGRESS_EVERY_S = 0.2
 
 
@@ -39,6 +44,8 @@ class Views:
     times_s: array[float] = field(default_factory=lambda: array("d"))
     scores: array[float] = field(default_factory=lambda: array("d"))
     sharpness: array[float] = field(default_factory=lambda: array("d"))
+    asked_s: float = -np.inf
+    """When a view of it was last given to be measured."""
 
     def score_at(self, time_s: float) -> float:
         """The score measured nearest to a moment."""
@@ -72,21 +79,24 @@ def look_at(
     pts, times, turns, sizes = array("q"), array("d"), array("b"), array("i")
     shots: list[int] = []
     begun = reported = time.monotonic()
-    for view in footage.views():
-        if view.begins_shot:
-            if shots:
-                watcher.cut()
-            shots.append(view.pts)
-        turn = footage.turns(view.image)
-        pts.append(view.pts)
-        times.append(view.time_s)
-        turns.append(turn)
-        sizes.extend((view.image.width, view.image.height))
-        _see(watcher, view, _once(partial(upright_rgb, view.image, turn)), views)
-        now = time.monotonic()
-        if now - reported >= PROGRESS_EVERY_S:
-            reported = now
-            on_progress(Progress("analyse", len(pts), footage.total, now - begun))
+    with closing(footage.views()) as pictures, _Measurer() as measurer:
+        for view in pictures:
+            if view.begins_shot:
+                if shots:
+                    watcher.cut()
+                shots.append(view.pts)
+            turn = footage.turns(view.image)
+            pts.append(view.pts)
+            times.append(view.time_s)
+            turns.append(turn)
+            sizes.extend((view.image.width, view.image.height))
+            rgb = _once(partial(upright_rgb, view.image, turn))
+            for track, face in watcher.see(view.index, view.time_s, rgb):
+                measurer.measure(views.setdefault(track, Views()), view, rgb, face)
+            now = time.monotonic()
+            if now - reported >= PROGRESS_EVERY_S:
+                reported = now
+                on_progress(Progress("analyse", len(pts), footage.total, now - begun))
     on_progress(Progress("analyse", len(pts), len(pts), time.monotonic() - begun, is_final=True))
     return Seen(
         watcher.finish(), views, np.array(pts), np.array(times), tuple(shots), np.array(turns),
@@ -94,27 +104,48 @@ def look_at(
     )  # fmt: skip
 
 
-def _see(
-    watcher: Watcher, view: View, rgb: Callable[[], NDArray[np.uint8]], views: dict[int, Views]
+class _Measurer:
+    """Measures views in a thread of its own, in the order in which they are given."""
+
+    def __init__(self) -> None:
+        self._worker = ThreadPoolExecutor(1, "vidref-measure")
+        self._waiting: deque[Future[None]] = deque()
+
+    def measure(
+        self, views: Views, view: View, rgb: Callable[[], NDArray[np.uint8]], face: DetectedFace
+    ) -> None:
+        """Have a face measured, unless one of its track was a moment ago."""
+        if view.time_s - views.asked_s < MEASURE_EVERY_S:
+            return
+        views.asked_s = view.time_s
+        at = (view.index, view.time_s)
+        self._waiting.append(self._worker.submit(_measure, views, *at, rgb(), face))
+        while len(self._waiting) > MOST_WAITING:
+            self._waiting.popleft().result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._worker.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            for future in self._waiting:
+                future.result()
+
+
+def _measure(
+    views: Views, index: int, time_s: float, rgb: NDArray[np.uint8], face: DetectedFace
 ) -> None:
-    for track, face in watcher.see(view.index, view.time_s, rgb):
-        of_track = views.setdefault(track, Views())
-        last = of_track.times_s[-1] if of_track.times_s else -np.inf
-        if view.time_s - last >= MEASURE_EVERY_S:
-            _measure(of_track, view, rgb(), face)
-
-
-def _measure(of_track: Views, view: View, rgb: NDArray[np.uint8], face: DetectedFace) -> None:
     quality = measure(rgb, face.landmarks_xy)
-    of_track.times_s.append(view.time_s)
-    of_track.scores.append(quality.score)
-    of_track.sharpness.append(quality.sharpness)
-    if not of_track.candidates.wants(quality):
-        of_track.candidates.count(quality)
+    views.times_s.append(time_s)
+    views.scores.append(quality.score)
+    views.sharpness.append(quality.sharpness)
+    if not views.candidates.wants(quality):
+        views.candidates.count(quality)
         return
     placement = placement_of(face.landmarks_xy)
     stamp = stamp_of(rgb, placement)
-    of_track.candidates.offer(Candidate(view.index, view.time_s, placement, quality, stamp))
+    views.candidates.offer(Candidate(index, time_s, placement, quality, stamp))
 
 
 def _once(make: Callable[[], NDArray[np.uint8]]) -> Callable[[], NDArray[np.uint8]]:
