@@ -40,6 +40,7 @@ WORDS = {
     "end": "span.end",
     "preview": "span.preview",
     "refs": "faces.references",
+    "sure": "faces.sure",
     "people": "faces.people",
     "min_face": "faces.min_face",
     "max_faces": "faces.max_faces",
@@ -139,6 +140,7 @@ class FacesSettings(_Branch):
 
     pack: str
     references: Path | None
+    sure: bool
     people: tuple[str, ...]
     min_face: Annotated[float, Field(ge=0)]
     max_faces: Annotated[int, Field(ge=1)] | None

@@ -27,6 +27,12 @@ def face_options(command: F) -> F:
             help="Photos of the person, or a folder of photos for each person.",
         ),
         click.option(
+            "--sure",
+            is_flag=True,
+            default=None,
+            help="Those in --refs are in the clip: a doubtful match counts.",
+        ),
+        click.option(
             "--people",
             multiple=True,
             callback=lambda context, parameter, names: list(names) or None,

@@ -47,7 +47,7 @@ def analyse_clip(
     footage = footage_of(source, settings)
     seen = look_at(footage, pack, wanted.detect_every, on_progress)
     seen = with_faces(seen, footage, pack)
-    people = find_people(seen, named, likeness)
+    people = find_people(seen, named, likeness, wanted.sure)
     wish = Wish(wanted.people, wanted.min_face, wanted.max_faces)
     decisions = decide(people, seen.views, wish)
     evidence = choose_evidence(people, named, seen, footage, pack, likeness)

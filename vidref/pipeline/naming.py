@@ -31,12 +31,19 @@ class Somebody:
         return sum(len(track.frames) for track in self.tracks)
 
 
-def find_people(seen: Seen, named: Sequence[NamedPerson], likeness: Likeness) -> list[Somebody]:
-    """Everyone in the clip, those who are on screen longest first."""
+def find_people(
+    seen: Seen, named: Sequence[NamedPerson], likeness: Likeness, sure: bool = False
+) -> list[Somebody]:
+    """Everyone in the clip, those who are on screen longest first.
+
+    `sure`: the user knows that the people in the photos are there, so a doubtful match counts.
+    """
     tracks = {track.id: track for track in seen.tracks}
     people = join_tracks([_appearance(track, seen) for track in seen.tracks], likeness)
     faces = {person.name: person.embedding for person in named if person.photos}
     verdicts = name_people(people, faces, likeness)
+    if sure:
+        verdicts = believed(verdicts)
     found = [
         _somebody(
             tuple(tracks[id] for id in person.tracks), person.face, person.confidence, verdict
@@ -44,6 +51,19 @@ def find_people(seen: Seen, named: Sequence[NamedPerson], likeness: Likeness) ->
         for person, verdict in zip(people, verdicts, strict=True)
     ]
     return sorted(_one_each(found), key=lambda who: (-who.frames, who.tracks[0].first))
+
+
+def believed(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Whoever is doubtful but likeliest gets a name that nobody has, on the user's word."""
+    taken = {verdict.name for verdict in verdicts if verdict.answer is Answer.NAMED}
+    result = list(verdicts)
+    for k in sorted(range(len(result)), key=lambda k: -(result[k].likeness or -1.0)):
+        verdict = result[k]
+        if verdict.answer is Answer.UNSURE and verdict.name not in taken:
+            taken.add(verdict.name)
+            reason = f"{verdict.reason} You said that {verdict.name} is in the clip."
+            result[k] = replace(verdict, answer=Answer.NAMED, reason=reason)
+    return result
 
 
 def _appearance(track: Track, seen: Seen) -> Appearance:
