@@ -270,6 +270,33 @@ def test_ten_bit_film_is_restored_in_ten_bits(model: Path, source: Path, tmp_pat
         assert sum(1 for _ in container.decode(stream)) == 15
 
 
+def test_a_face_on_a_tape_of_oblong_pixels_is_found_in_its_true_proportions(
+    model: Path, source: Path, plan: Path, tmp_path: Path
+) -> None:
+    tape, drawn, output = tmp_path / "tape.mkv", tmp_path / "tape.json", tmp_path / "out.mkv"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", source, "-t", "0.6", "-vf", "scale=440:480,setsar=16/11",
+         "-c:v", "ffv1", tape],
+        check=True,
+    )  # fmt: skip
+    assert vidref("analyse", tape, "-o", drawn, "--quiet").exit_code == 0
+    oblong, square = load_plan(drawn), load_plan(plan)
+    (found,) = oblong.faces_at(oblong.source.first_pts)
+    (true,) = square.faces_at(square.source.first_pts)
+    assert np.allclose(found.placement.centre_xy, true.placement.centre_xy, atol=6)
+    assert abs(found.placement.size_px / true.placement.size_px - 1) < 0.04
+    more = ["--plan", drawn, "--model", model, "--json"]
+    done = vidref("restore", tape, "-o", output, *more)
+    assert json.loads(done.stdout)["faces"] == 15
+    left, top, right, bottom = region_of(found.placement, (640, 480))
+    (_, before), (_, after) = frames_of(tape)[0], frames_of(output)[0]
+    moved = before[0] != after[0]
+    inside = slice(top, bottom), slice(int(left * 11 / 16) - 1, int(right * 11 / 16) + 2)
+    assert moved[inside].mean() > 0.3
+    moved[inside] = False
+    assert not moved.any()
+
+
 def test_a_photo_and_a_folder_of_frames_are_restored_too(
     model: Path, source: Path, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ def embed_views(
         by_pts.setdefault(int(seen.pts[view.frame]), []).append(view)
     found: dict[ViewKey, Embedding] = {}
     for pts, image in footage.again(by_pts):
-        rgb = upright_rgb(image, footage.turns(image))
+        rgb = upright_rgb(image, footage.turns(image), footage.pixel_aspect)
         crops = [aligned(rgb, points_of(view.placement).astype(np.float32)) for view in by_pts[pts]]
         for view, vector in zip(by_pts[pts], pack.embed_aligned(crops), strict=True):
             found[key_of(view)] = vector

@@ -20,14 +20,15 @@ from vidref.faces.geometry import take_crop
 from vidref.faces.pack import FacePack
 from vidref.faces.pictures import read_picture
 from vidref.media.access import FrameAccess
-from vidref.media.colour import Colour, read_rgb
+from vidref.media.colour import Colour
 from vidref.media.stills import find_stills, is_stills, read_stills
 from vidref.model.loading import CropRestorer
 from vidref.model.portraits import Portraits
 from vidref.model.restorer import PersonContext
 from vidref.pipeline.identity import mean_embedding
 from vidref.pipeline.plan import FrameReference, PhotoReference, Plan, Reference
-from vidref.pipeline.rebuild import as_tensor, box_around, colour_of, inside
+from vidref.pipeline.rebuild import as_tensor
+from vidref.pipeline.square_view import look
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def gather(
     contexts: dict[str, PersonContext] = {}
     embeddings: dict[str, NDArray[np.float32]] = {}
     for person in plan.people:
-        references = [r for r in plan.references_of(person.id) if r.weight > 0]
+        references = [r for r in plan.references_of(person.id) if r.weight > 0 and r in crops]
         pictures = [crops[reference] for reference in references]
         known = mean_embedding(pack, pictures)
         if known is not None:
@@ -85,9 +86,9 @@ def _crops(
         yield photo, take_crop(picture.rgb, photo.placement, crop_px)
     views.sort(key=lambda view: view.pts)
     for view, image in zip(views, _images(plan, source, views), strict=True):
-        box = box_around(view.placement).clipped(image.width, image.height)
-        region = read_rgb(image, colour_of(image, colour), box)
-        yield view, take_crop(region, inside(view.placement, box), crop_px)
+        region = look(image, colour, view.placement, float(plan.source.pixel_aspect))
+        if region is not None:
+            yield view, take_crop(region.rgb, region.placement, crop_px)
 
 
 def _images(plan: Plan, source: Path, views: list[FrameReference]) -> Iterator[Any]:

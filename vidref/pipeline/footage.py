@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from vidref.errors import SettingsError
 from vidref.media.access import FrameAccess
@@ -42,12 +44,16 @@ class View:
     time_s: float
     image: av.video.frame.VideoFrame
     begins_shot: bool
+    ends_shot: bool
 
 
 class Footage(Protocol):
     """Pictures to look at once in order, and some of them a second time."""
 
     total: int | None
+
+    @property
+    def pixel_aspect(self) -> Fraction: ...
 
     def views(self) -> Generator[View, None, None]: ...
 
@@ -87,6 +93,10 @@ class _Clip:
     def again(self, pts: Iterable[int]) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
         return images_at(self._source, pts, self._threads, self._deinterlace, self._is_clean)
 
+    @property
+    def pixel_aspect(self) -> Fraction:
+        return usable_aspect(self._clip.picture.sample_aspect)
+
     def turns(self, image: av.video.frame.VideoFrame) -> int:
         return quarter_turns(self._clip.picture.rotation)
 
@@ -95,7 +105,7 @@ class _Clip:
         return PlannedSource(
             self._source.name, *fingerprint(self._source), picture.index, picture.width,
             picture.height, picture.time_base, frames, first_pts, last_pts, self._is_clean,
-            self._deinterlace,
+            self._deinterlace, self.pixel_aspect,
         )  # fmt: skip
 
     def notes(self) -> list[str]:
@@ -111,7 +121,8 @@ class _Stills:
         self.total: int | None = len(self._paths)
 
     def views(self) -> Generator[View, None, None]:
-        before = None
+        before: tuple[tuple[int, int], np.ndarray[Any, Any]] | None = None
+        held: View | None = None
         with closing(run_ahead(read_stills(self._paths), 1)) as stills:
             for index, still in enumerate(stills):
                 image = still.image
@@ -121,10 +132,18 @@ class _Stills:
                 before = (size, small)
                 if index == 0:
                     self._size = size
-                yield View(index, index, index / STILLS_RATE, image, begins)
+                if held is not None:
+                    yield replace(held, ends_shot=begins)
+                held = View(index, index, index / STILLS_RATE, image, begins, False)
+        if held is not None:
+            yield replace(held, ends_shot=True)
 
     def again(self, pts: Iterable[int]) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
         return images_at(self._source, pts)
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        return Fraction(1)
 
     def turns(self, image: av.video.frame.VideoFrame) -> int:
         return quarter_turns(image.rotation)
@@ -137,6 +156,11 @@ class _Stills:
 
     def notes(self) -> list[str]:
         return []
+
+
+def usable_aspect(told: Fraction | None) -> Fraction:
+    """What a file says of its pixels' shape; none of tape, DVD or anamorphic film goes beyond."""
+    return told if told and Fraction(1, 3) <= told <= 3 else Fraction(1)
 
 
 def images_at(
@@ -180,12 +204,13 @@ def _with_cuts(frames: Iterable[Frame]) -> Iterator[View]:
         while len(waiting) > count:
             number, frame = waiting.popleft()
             time_s = float(frame.time - (first or 0))
-            yield View(number, frame.pts, time_s, frame.image, number in cuts)
+            ends = number + 1 in cuts or not waiting
+            yield View(number, frame.pts, time_s, frame.image, number in cuts, ends)
 
     for number, frame in enumerate(frames):
         first = frame.time if first is None else first
         waiting.append((number, frame))
         cuts.update(detector.push(thumbnail(frame.image)))
-        yield from ready(SIDE)
+        yield from ready(SIDE + 1)  # one more, so that the frame after is certain too
     cuts.update(detector.finish())
     yield from ready(0)

@@ -27,7 +27,7 @@ from vidref.faces.track import DETECT_EVERY
 from vidref.faces.watch import Watcher
 from vidref.pipeline.footage import Footage, View
 from vidref.pipeline.progress import OnProgress, Progress
-from vidref.pipeline.upright import upright_rgb
+from vidref.pipeline.upright import squared, upright_rgb
 
 MEASURE_EVERY_S = 0.2
 """Views of a face nearer in time are too alike for both to be measured."""
@@ -67,7 +67,7 @@ class Seen:
     turns: NDArray[np.int8]
     """How each picture is turned when it is shown, in quarters."""
     sizes: NDArray[np.int32]
-    """Width and height of each picture as stored, (n, 2)."""
+    """Width and height of each picture as stored, in square pixels, (n, 2)."""
 
 
 def look_at(
@@ -85,13 +85,15 @@ def look_at(
                 if shots:
                     watcher.cut()
                 shots.append(view.pts)
-            turn = footage.turns(view.image)
+            turn, aspect = footage.turns(view.image), footage.pixel_aspect
             pts.append(view.pts)
             times.append(view.time_s)
             turns.append(turn)
-            sizes.extend((view.image.width, view.image.height))
-            rgb = _once(partial(upright_rgb, view.image, turn))
-            for track, face in watcher.see(view.index, view.time_s, rgb):
+            sizes.extend((squared(view.image.width, aspect), view.image.height))
+            rgb = _once(partial(upright_rgb, view.image, turn, aspect))
+            # A shot's last frame is always looked at, so that no face ends before its shot does.
+            found = watcher.see(view.index, view.time_s, rgb, whole=view.ends_shot)
+            for track, face in found:
                 measurer.measure(views.setdefault(track, Views()), view, rgb, face)
             now = time.monotonic()
             if now - reported >= PROGRESS_EVERY_S:

@@ -1,8 +1,9 @@
 """What the analysis decided: where every face is, whose it is, and which are to be restored.
 
 Pass 1 writes it, people may edit it, pass 2 asks it frame by frame. Times are `pts` of the
-picture's stream (of photos and folders of frames: 0, 1, 2 ...), positions are source pixels with
-pixel centres at whole numbers. `plan_file` reads and writes it; `docs/plan.md` is for editors.
+picture's stream (of photos and folders of frames: 0, 1, 2 ...), positions are source pixels (made
+square where they are not) with pixel centres at whole numbers. `plan_file` reads and writes it;
+`docs/plan.md` is for editors.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class PlannedSource(_Checked):
     is_clean: bool = True
     """Nothing in it was damaged or mended, so any frame may be jumped to."""
     deinterlaced: bool = False
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a stored pixel over its height; positions are told in pixels made square."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from vidref.errors import ModelError
 from vidref.faces.blend import place_back
 from vidref.faces.geometry import Placement, take_crop
-from vidref.media.colour import UNSPECIFIED, Box, Colour, read_rgb, write_rgb
+from vidref.media.colour import Colour, write_rgb
 from vidref.media.frames import Frame, Passing
 from vidref.model.loading import CropRestorer
 from vidref.model.restorer import Face, PersonContext, Sampling
 from vidref.pipeline.identity import IdentityWatch
+from vidref.pipeline.square_view import SquareView, colour_of, look
 from vidref.pipeline.stream import run_ahead
-
-if TYPE_CHECKING:
-    import av.video.frame
 
 Item = Frame | Passing
 FRAMES_HELD = 16
@@ -55,9 +53,8 @@ class Touch:
 class _Work:
     """A face on its way through the stages."""
 
-    here: FaceHere
-    box: Box
-    region: NDArray[Any]
+    view: SquareView
+    person: str
     crop: NDArray[Any]
     restored: NDArray[np.float32] | None = None
 
@@ -76,8 +73,10 @@ class Rebuilder:
         touch: Touch,
         colour: Colour | None = None,
         watch: IdentityWatch | None = None,
+        pixel_aspect: float = 1.0,
     ) -> None:
         """`colour` is the clip's, for frames that say nothing of it."""
+        self._aspect = pixel_aspect
         self._model, self._contexts, self._touch = model, contexts, touch
         self._faces_at, self._colour, self._watch = faces_at, colour, watch
         self.faces = 0
@@ -96,14 +95,11 @@ class Rebuilder:
             yield item, [*self._works(item)] if isinstance(item, Frame) else []
 
     def _works(self, frame: Frame) -> Iterator[_Work]:
+        crop_px = self._model.crop_px
         for here in self._faces_at(frame):
-            image = frame.image
-            box = box_around(here.placement).clipped(image.width, image.height)
-            if box.right - box.left < 2 or box.bottom - box.top < 2:
-                continue
-            region = read_rgb(image, colour_of(image, self._colour), box)
-            crop = take_crop(region, inside(here.placement, box), self._model.crop_px)
-            yield _Work(here, box, region, crop)
+            view = look(frame.image, self._colour, here.placement, self._aspect)
+            if view is not None:
+                yield _Work(view, here.person, take_crop(view.rgb, view.placement, crop_px))
 
     def _restored(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
         held: deque[_Busy] = deque()
@@ -139,7 +135,7 @@ class Rebuilder:
         self.faces += len(faces)
 
     def _face(self, work: _Work, pts: int) -> Face:
-        person = work.here.person
+        person = work.person
         noise = person if self._touch.shared_noise else f"{person} at {pts}"
         return Face(as_tensor(work.crop), noise, self._contexts[person])
 
@@ -149,48 +145,13 @@ class Rebuilder:
         for work in works:
             assert work.restored is not None
             if self._watch is not None:
-                person, time_s = work.here.person, float(frame.time)
-                self._watch.see(person, frame.pts, time_s, work.crop, work.restored)
+                time_s = float(frame.time)
+                self._watch.see(work.person, frame.pts, time_s, work.crop, work.restored)
+            view = work.view
             placed = place_back(
-                work.region,
-                work.crop,
-                work.restored,
-                inside(work.here.placement, work.box),
-                self._touch.strength,
+                view.rgb, work.crop, work.restored, view.placement, self._touch.strength
             )
-            write_rgb(image, colour, work.box, placed.rgb, placed.mask)
-
-
-def colour_of(image: av.video.frame.VideoFrame, clip: Colour | None) -> Colour:
-    """A frame's own tags, and the clip's where it says nothing."""
-    own = Colour.of_frame(image)
-    if clip is None:
-        return own
-    return Colour(
-        clip.matrix if own.matrix == UNSPECIFIED else own.matrix,
-        own.range or clip.range,
-        clip.primaries if own.primaries == UNSPECIFIED else own.primaries,
-        clip.transfer if own.transfer == UNSPECIFIED else own.transfer,
-    )
-
-
-def box_around(placement: Placement) -> Box:
-    """The upright box that holds the turned square, with a pixel to spare for interpolation."""
-    turn = abs(np.cos(placement.angle)) + abs(np.sin(placement.angle))
-    reach = placement.size_px / 2 * turn + 2
-    x, y = placement.centre_xy
-    return Box(
-        int(np.floor(x - reach)),
-        int(np.floor(y - reach)),
-        int(np.ceil(x + reach)) + 1,
-        int(np.ceil(y + reach)) + 1,
-    )
-
-
-def inside(placement: Placement, box: Box) -> Placement:
-    """The same square in the coordinates of a box's own pixels."""
-    x, y = placement.centre_xy
-    return replace(placement, centre_xy=(x - box.left, y - box.top))
+            write_rgb(image, colour, view.box, *view.as_stored(placed))
 
 
 def as_tensor(picture: NDArray[Any]) -> Any:

@@ -54,7 +54,13 @@ class Restoration:
 
     def rebuilder(self, watch: IdentityWatch) -> Rebuilder:
         return Rebuilder(
-            self.model, self.evidence.contexts, self.faces_at, self.touch, self.colour, watch
+            self.model,
+            self.evidence.contexts,
+            self.faces_at,
+            self.touch,
+            self.colour,
+            watch,
+            float(self.plan.source.pixel_aspect),
         )
 
 

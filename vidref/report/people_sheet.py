@@ -124,7 +124,7 @@ def _read(shown: Sequence[_Shown], plan: Plan, source: Path, threads: int) -> Cr
             crops[item.key] = take_crop(rgb, placement_of_square(item.face), item.side)
     was = plan.source
     for pts, image in images_at(source, by_pts, threads, was.deinterlaced, was.is_clean):
-        rgb = upright_rgb(image, 0)
+        rgb = upright_rgb(image, 0, was.pixel_aspect)
         for item in by_pts[pts]:
             if item.face is not None:
                 crops[item.key] = take_crop(rgb, placement_of_square(item.face), item.side)
