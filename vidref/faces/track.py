@@ -118,12 +118,12 @@ class Tracker:
         self._whole_at: int | None = None
         self._looks = 0
 
-    def look(self, index: int, time_s: float) -> Look:
+    def look(self, index: int, time_s: float, whole: bool = False) -> Look:
         """Where frame `index` should be looked at before it is pushed."""
         believed = [face for face in self._faces if face.believed]
         since = index - self._whole_at if self._whole_at is not None else self._detect_every
         just_lost = any(face.misses == 1 for face in believed)
-        whole = since >= self._detect_every or (just_lost and since >= 2)
+        whole = whole or since >= self._detect_every or (just_lost and since >= 2)
         near = [face for face in self._faces if whole or self._is_due(face, index, time_s)]
         places = (face.motion.ahead(time_s, time_s - face.seen_s)[0] for face in near)
         return Look(whole, tuple(places))

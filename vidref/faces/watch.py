@@ -34,10 +34,10 @@ class Watcher:
         self.tracker = Tracker(pack.least_score, pack.same_person, detect_every)
 
     def see(
-        self, index: int, time_s: float, rgb: Callable[[], Rgb]
+        self, index: int, time_s: float, rgb: Callable[[], Rgb], whole: bool = False
     ) -> list[tuple[int, DetectedFace]]:
         """The faces found in this frame with their tracks' ids; `rgb` is called only for a look."""
-        look = self.tracker.look(index, time_s)
+        look = self.tracker.look(index, time_s, whole)
         if not look:
             self.tracker.push(index, time_s)
             return []
