@@ -17,10 +17,10 @@ import hashlib
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -33,7 +33,7 @@ from vidref.evaluation.clips import frames_of, largest_face, measure_clip
 from vidref.evaluation.face_cases import write_picture
 from vidref.evaluation.judges import Judges
 from vidref.evaluation.tables import Row, markdown, means
-from vidref.faces.pack import DetectedFace, FacePack, load_pack
+from vidref.faces.pack import FacePack, load_pack
 
 CLEAN = ("S001193", "talk-a", "talk-b", "talk-c", "talk-d", "talk-e", "wide-a", "wide-b")
 REAL = ("collins-1", "collins-2", "kasparov-1", "old-film", "real-a", "synthetic-a")
@@ -64,6 +64,7 @@ REAL_COLUMNS = (
     "warp_ratio",
 )
 SHEET_FRAMES = 3
+PHOTOS = 3
 HEADER_PX = 24
 
 
@@ -92,17 +93,17 @@ class Case:
         return self.folder / f"{variant.replace(', ', '-')}.mkv"
 
 
-class RememberingPack:
-    """A pack that looks once at each guide frame, however many clips are measured by it."""
+class Remembering:
+    """Looks once at each picture: a guide is looked at again for every clip measured by it."""
 
-    def __init__(self, pack: FacePack) -> None:
-        self._pack = pack
-        self._seen: dict[bytes, list[DetectedFace]] = {}
+    def __init__(self, look: Callable[[np.ndarray], Any]) -> None:
+        self._look = look
+        self._seen: dict[bytes, Any] = {}
 
-    def detect(self, frame: np.ndarray) -> list[DetectedFace]:
-        key = hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16).digest()
+    def __call__(self, picture: np.ndarray) -> Any:
+        key = hashlib.blake2b(np.ascontiguousarray(picture), digest_size=16).digest()
         if key not in self._seen:
-            self._seen[key] = self._pack.detect(frame)
+            self._seen[key] = self._look(picture)
         return self._seen[key]
 
 
@@ -147,18 +148,29 @@ def prepare(case: Case, frames: int, damage: ClipDamage, data: Path, pack: FaceP
 
 
 def gather_photos(case: Case, frames: int, data: Path, pack: FacePack) -> None:
-    """Photos of the dev set where the person is in it, else a late true frame of the clip."""
+    """Photos of the dev set where the person is in it, else late true frames of the clip."""
     case.photos.mkdir(exist_ok=True)
     known = sorted((data / "faces-dev").glob(f"{case.name}_ref*.jpg"))
     for path in known:
         (case.photos / path.name).write_bytes(path.read_bytes())
     if known:
         return
-    late = None
-    for frame in islice(frames_of(case.source), frames, None):
-        late = frame if late is None or largest_face(frame, pack) is not None else late
-    if late is not None:
-        write_picture(case.photos / "late-frame.png", late)
+    left = sum(1 for _ in frames_of(case.source)) - frames
+    wanted = {frames + int(left * (i + 0.5) / PHOTOS) for i in range(PHOTOS)} if left > 0 else set()
+    for index, frame in enumerate(frames_of(case.source)):
+        if index in wanted and largest_face(frame, pack) is not None:
+            write_picture(case.photos / f"late-{index}.png", frame)
+
+
+def evidence(clip: Path) -> str:
+    """What the sidecar says the people were restored from."""
+    sidecar = clip.with_name(f"{clip.name}.json")
+    if not sidecar.exists():
+        return ""
+    people = json.loads(sidecar.read_text())["people"]
+    references = [one for person in people for one in person["references"]]
+    own = sum("pts" in one for one in references)
+    return f"{own} own, {len(references) - own} photos"
 
 
 def restore(case: Case, variant: str, model: str | None, extra: Sequence[str]) -> dict[str, Any]:
@@ -202,7 +214,8 @@ def rows_of(case: Case, variants: Sequence[str], pack: FacePack, judges: Judges)
         if clip.exists():
             summary = measure(case, clip, pack, judges)
             measured = {column: summary[column] for column in columns if column in summary}
-            rows.append({"clip": case.name, "what": name, **measured})
+            row = {"clip": case.name, "what": name, "references": evidence(clip)}
+            rows.append({**row, **measured})
     return rows
 
 
@@ -288,8 +301,12 @@ def main() -> None:
     parser.add_argument("--restore-options", default="", help="More of `vidref restore`, quoted.")
     asked = parser.parse_args()
     clock, damage = Clock(asked.limit), ClipDamage()
-    pack: Any = RememberingPack(load_pack(threads=1))
-    judges = Judges.find(asked.data / "teachers")
+    pack: Any = SimpleNamespace(detect=Remembering(load_pack(threads=1).detect))
+    found: Any = Judges.find(asked.data / "teachers")
+    judges: Any = SimpleNamespace(
+        identity=SimpleNamespace(embed=Remembering(found.identity.embed)),
+        landmarks=SimpleNamespace(find=Remembering(found.landmarks.find)),
+    )
     with_truth: list[Row] = []
     without: list[Row] = []
     spent: list[Row] = []
