@@ -172,8 +172,8 @@ def main() -> None:
     parser.add_argument("--motions", nargs="*", default=list(MOTIONS))
     parser.add_argument("--sizes", type=float, nargs="*", default=SIZES)
     choice = parser.parse_args()
-    cv2.setNumThreads(2)
-    pack = load_pack(threads=2)
+    cv2.setNumThreads(1)
+    pack = load_pack(threads=1)
     cast = list(load_people(choice.data, "dev", 1).values())[: choice.people]
     backgrounds = load_backgrounds(choice.data, len(cast), seed=1)
     folder = Path(tempfile.mkdtemp())

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -108,6 +109,7 @@ def compose(
 ) -> Composed:
     """Renders and encodes; `ticks` are the frames' times in milliseconds, else `rate` a second."""
     rng = np.random.default_rng(seed)
+    grain = rng.standard_normal((size[1], size[0], 3), np.float32)
     times, faces, cuts = list[float](), list[tuple[TrueFace, ...]](), list[int]()
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=rate, options={"crf": str(crf)})
@@ -121,7 +123,7 @@ def compose(
                 moments = [ticks[i] if ticks else round(1000 * i / rate) for i in (start, index)]
                 tick = moments[1]
                 picture, true = render(scene, (tick - moments[0]) / 1000, size)
-                grainy = picture + rng.normal(0, noise, picture.shape).astype(np.float32)
+                grainy = picture + noise * np.roll(grain, rng.integers(0, grain.shape[0]), 0)
                 frame = av.VideoFrame.from_ndarray(
                     np.clip(grainy, 0, 255).astype(np.uint8), format="rgb24"
                 )
@@ -187,19 +189,30 @@ def _draw(
         source = cv2.resize(source, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         x, y = own.centre_xy
         own = Placement((x / 2 - 0.25, y / 2 - 0.25), own.size_px / 2, own.angle)
-    there = np.vstack([to_frame(place), [0, 0, 1]]) @ np.vstack([to_crop(own), [0, 0, 1]])
-    head = cv2.warpAffine(
-        source, there[:2], (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    whole = Placement(place.centre_xy, place.size_px * MARGIN, place.angle)
+    reach = whole.size_px * 0.75 + 2
+    low = np.clip(np.floor(np.array(place.centre_xy) - reach), 0, (width, height)).astype(int)
+    high = np.clip(np.ceil(np.array(place.centre_xy) + reach), 0, (width, height)).astype(int)
     mask = _head_mask()
-    edge = mask.shape[0]
-    from_mask = to_frame(Placement(place.centre_xy, place.size_px * MARGIN, place.angle), edge)
-    alpha = cv2.warpAffine(mask, from_mask, (width, height), flags=cv2.INTER_LINEAR)
-    picture += alpha[..., None] * (head.astype(np.float32) - picture)
-    whole = float(mask.sum()) * (place.size_px * MARGIN / edge) ** 2
-    return alpha, whole
+    alpha = np.zeros((height, width), np.float32)
+    full = float(mask.sum()) * (whole.size_px / mask.shape[0]) ** 2
+    if (high <= low).any():
+        return alpha, full
+    size = (int(high[0] - low[0]), int(high[1] - low[1]))
+    there = np.vstack([to_frame(place), [0, 0, 1]]) @ np.vstack([to_crop(own), [0, 0, 1]])
+    from_mask = to_frame(whole, mask.shape[0])
+    there[:2, 2] -= low
+    from_mask[:, 2] -= low
+    head = cv2.warpAffine(
+        source, there[:2], size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    area = (slice(low[1], high[1]), slice(low[0], high[0]))
+    alpha[area] = cv2.warpAffine(mask, from_mask, size, flags=cv2.INTER_LINEAR)
+    picture[area] += alpha[area][..., None] * (head.astype(np.float32) - picture[area])
+    return alpha, full
 
 
+@cache
 def _head_mask(edge: int = 256) -> NDArray[np.float32]:
     y, x = (np.mgrid[:edge, :edge] + 0.5) / edge
     radius = np.hypot((x - HEAD_CENTRE[0]) / HEAD_HALF[0], (y - HEAD_CENTRE[1]) / HEAD_HALF[1])

@@ -19,6 +19,7 @@ from vidref.faces.association import (
     MOST_TURN,
     Costs,
     ambiguous,
+    apart,
     assign,
     cost,
     distinct,
@@ -49,6 +50,8 @@ EMBED_EVERY_S = 1.0
 SMALLEST_EMBEDDED_PX = 24.0
 TOUCHING = 0.1
 """Overlap of squares from which faces are watched in every frame."""
+NEARBY = 1.5
+"""Distance, in face sizes, at which someone missing could be the one who is found."""
 UNWATCHED_S = 0.25
 """A face that was missed for longer shows by its embedding that it is still the same."""
 UNLIKE = 0.3
@@ -81,6 +84,8 @@ class _Face:
     appearances: list[Appearance] = field(default_factory=list)
     embedded_s: float = -np.inf
     mean: NDArray[np.float32] | None = None
+    strikes: int = 0
+    """Looks in a row that showed somebody unlike."""
     believed: bool = False
     crowded: bool = False
 
@@ -91,7 +96,7 @@ class _Face:
 
     def remember(self, index: int, time_s: float, vector: NDArray[np.float32]) -> None:
         self.appearances.append(Appearance(index, vector))
-        self.embedded_s = time_s
+        self.embedded_s, self.strikes = time_s, 0
         # Recent views count more: light and pose drift.
         self.mean = vector.copy() if self.mean is None else 0.8 * self.mean + 0.2 * vector
 
@@ -197,7 +202,7 @@ class Tracker:
         """Pairs of a face followed and the number of a face found."""
         strong = [i for i, face in enumerate(frame.faces) if face.score >= self._strong_score]
         followed = [f for f in self._faces if frame.time_s - f.seen_s <= FOLLOWED_S]
-        frame.need(self._doubtful(followed, strong, frame))
+        frame.need(self._doubtful(followed, frame))
         pairs = self._match(followed, strong, frame)
         taken = {number for _, number in pairs}
         known = {face.id for face, _ in pairs}
@@ -214,14 +219,23 @@ class Tracker:
             self._see(face, number, frame)
         return pairs
 
-    def _doubtful(self, followed: list[_Face], numbers: list[int], frame: _Frame) -> list[int]:
-        """Faces found that could be one or another, or someone who was hidden meanwhile."""
-        costs = self._costs(followed, numbers, frame)
-        doubtful = {numbers[column] for column in ambiguous(costs)}
-        for row, column in assign(costs):
-            if frame.time_s - followed[row].seen_s > UNWATCHED_S and followed[row].misses:
-                doubtful.add(numbers[column])
-        return sorted(doubtful)
+    def _doubtful(self, followed: list[_Face], frame: _Frame) -> list[int]:
+        """Faces found that could be one or another, or someone hidden, or are due for a check."""
+        costs = self._costs(followed, list(range(len(frame.faces))), frame)
+        doubtful = set(ambiguous(costs))
+        missing = [face for face in self._faces if face.misses and face.believed]
+        for row, number in assign(costs):
+            face, place = followed[row], frame.places[number]
+            rivals = [f for f in missing if f is not face]
+            if any(apart(f.motion.placement, place) < NEARBY for f in rivals):
+                doubtful.add(number)
+            if face.misses and frame.time_s - face.seen_s > UNWATCHED_S:
+                doubtful.add(number)
+            overdue = frame.time_s - face.embedded_s >= EMBED_EVERY_S
+            if face.believed and (overdue or face.strikes):
+                doubtful.add(number)
+        large = SMALLEST_EMBEDDED_PX
+        return sorted(n for n in doubtful if frame.places[n].size_px >= large)
 
     def _match(
         self, faces: list[_Face], numbers: list[int], frame: _Frame
@@ -235,9 +249,14 @@ class Tracker:
             place, spread = face.motion.placement, face.motion.spread
             for column, number in enumerate(numbers):
                 likeness = face.likeness(frame.vectors.get(number))
-                if likeness is None or likeness >= self._same_person - UNLIKE:
+                # A lone face may look unlike itself once; in a crowd it is another one.
+                trusted = not (face.strikes or face.misses or face.crowded)
+                if trusted or not self._is_unlike(likeness):
                     costs[row, column] = cost(place, spread, frame.places[number], likeness)
         return costs
+
+    def _is_unlike(self, likeness: float | None) -> bool:
+        return likeness is not None and likeness < self._same_person - UNLIKE
 
     def _covered(self, place: Placement, pairs: list[tuple[_Face, int]], frame: _Frame) -> bool:
         """Is this a second, worse find of a face that has its pair?"""
@@ -269,10 +288,11 @@ class Tracker:
         face.sightings.append(Sighting(frame.index, place, found.score, doubt))
         face.seen_s, face.misses = frame.time_s, 0
         face.believed = face.believed or len(face.sightings) >= NEEDED
-        large = place.size_px >= SMALLEST_EMBEDDED_PX
-        if face.believed and large and frame.time_s - face.embedded_s >= EMBED_EVERY_S:
+        if face.believed and face.mean is None and place.size_px >= SMALLEST_EMBEDDED_PX:
             frame.need([number])
-        if number in frame.vectors:
+        if self._is_unlike(face.likeness(frame.vectors.get(number))):
+            face.strikes += 1  # A bad view, or somebody else: the next look tells.
+        elif number in frame.vectors:
             face.remember(frame.index, frame.time_s, frame.vectors[number])
         others = (f for f in self._faces if f is not face)
         face.crowded = any(overlap(f.motion.placement, place) > TOUCHING for f in others)
