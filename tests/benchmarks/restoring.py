@@ -82,8 +82,8 @@ def report(folder: Path, frames: int, short: int, long: int, rounds: int) -> str
     }
     return "\n".join(
         [
-            f"{frames} frames of {SIZE[0]}x{SIZE[1]} with one face, medians of {rounds} interleaved "
-            f"rounds, {torch.get_num_threads()} threads; start-up is taken off.",
+            f"{frames} frames of {SIZE[0]}x{SIZE[1]} with one face, medians of {rounds} rounds in "
+            f"turns, {torch.get_num_threads()} threads; start-up is taken off.",
             "",
             "| what | wanted | measured |",
             "|---|---|---|",

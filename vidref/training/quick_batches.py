@@ -71,7 +71,8 @@ class QuickBatchMaker:
                 photo, same = int(choice.references[row, j]), bool(choice.same_photo[row, j])
                 references.append(self._reference(photo, same, self.reference_size, draws))
                 embeddings.append(self._embedding(photo, same))
-        stacked = to_tensor(references).unflatten(0, (count, shown))
+        flat = to_tensor(references)
+        stacked = flat.reshape(count, shown, *flat.shape[1:])
         return Batch(
             target=to_tensor(targets),
             degraded=to_tensor(degraded),
@@ -81,7 +82,7 @@ class QuickBatchMaker:
             photos=choice.references[:, :shown],
             embeddings=None
             if self.recogniser is None
-            else torch.stack(embeddings).unflatten(0, (count, shown)),
+            else torch.stack(embeddings).reshape(count, shown, -1),
             counts=choice.counts,
             wrong=choice.wrong_person,
         )

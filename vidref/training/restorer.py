@@ -369,7 +369,7 @@ class RestorerTraining:
         if len(rows) == 0:
             return z_0
         t = torch.full_like(rows, len(self.bars) - 1)
-        told = [value.unflatten(0, (len(own), -1))[rows].flatten(0, 1) for value in raw]
+        told = [value.reshape(len(own), -1, *value.shape[1:])[rows].flatten(0, 1) for value in raw]
         found = self.trained(
             noise[rows], z_lq[rows], t, told, counts[rows], no_crop[rows], no_context[rows]
         )
