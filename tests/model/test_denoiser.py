@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from pydantic import ValidationError
 
-from tests.model.small import SIZE, small_config, small_network
+from tests.model.small import SIZE, picture, small_config, small_network
 from vidref.errors import ModelError
 from vidref.model.bundle import RestorerNetwork
-from vidref.model.codec import AutoencoderCodec, build_codec
+from vidref.model.codec import AutoencoderCodec, PixelShuffleCodec, build_codec
 from vidref.model.config import CodecConfig, RestorerConfig
-from vidref.model.denoiser import attention_keep, coordinates
+from vidref.model.denoiser import attention_keep, coordinates, sharpened
+from vidref.model.fidelity import low_pass
 
 
 def stable_diffusion(folder: Path) -> Path:
@@ -159,3 +161,65 @@ def test_sources_that_do_not_belong_together_are_refused_by_name(tmp_path: Path)
         build_codec(
             CodecConfig(kind="autoencoder-kl", channels=4, source=str(tmp_path / "no/where"))
         )
+
+
+def test_gains_add_or_take_away_a_band_of_grey_or_of_colour() -> None:
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
+    gains = torch.zeros(1, 4, 4, 4)
+    assert torch.equal(sharpened(image, gains, (1.0, 3.0)), image)
+    # all of the finest band taken away, in grey and in colour: the low-pass is left
+    gains[:, 0::2] = -1
+    assert torch.allclose(sharpened(image, gains, (1.0, 3.0)), low_pass(image, 1.0), atol=1e-6)
+    grey_only = torch.zeros(1, 4, 4, 4)
+    grey_only[:, 0] = 2
+    change = sharpened(image, grey_only, (1.0, 3.0)) - image
+    assert change.abs().mean() > 0.1
+    assert torch.allclose(change[:, 0], change[:, 1], atol=1e-6)
+    # one corner's gain leaves the opposite corner as it was
+    corner = torch.zeros(1, 4, 4, 4)
+    corner[..., 0, 0] = 1
+    moved = sharpened(image, corner, (1.0, 3.0)) - image
+    assert moved[..., :8, :8].abs().mean() > 0.02 and moved[..., 16:, 16:].abs().max() == 0
+
+
+def test_a_network_that_sharpens_starts_at_its_input_and_learns_gains() -> None:
+    sizes = {"widths": [32, 32], "cross_attention": [False, True], "residual": True}
+    config = small_config(denoiser={**sizes, "sharpen": [0.7, 2.0], "hide_noise": True})
+    network = RestorerNetwork(config)
+    z_lq = network.codec.encode(picture(0)[None])
+    tokens, last = torch.zeros(1, 5, 32), torch.tensor([config.diffusion.train_steps - 1])
+    found = network.denoiser(torch.randn_like(z_lq), z_lq, last, tokens)
+    assert torch.allclose(found, z_lq, atol=1e-5)
+    (found - torch.randn_like(found)).square().mean().backward()
+    weight = network.denoiser.unet.conv_out.weight
+    assert weight.shape[0] == 192 + 4 and weight.grad[:4].abs().max() > 0
+    with pytest.raises(ValidationError, match="needs residual"):
+        small_config(denoiser={**sizes, "residual": False, "sharpen": [1.0]})
+
+
+def test_hidden_noise_says_nothing_at_the_first_step_and_something_later() -> None:
+    sizes = {"widths": [32, 32], "cross_attention": [False, True], "hide_noise": True}
+    network = small_network(small_config(denoiser=sizes))
+    z_lq, tokens = network.codec.encode(picture(0)[None]), torch.zeros(1, 5, 32)
+    one, other = torch.randn(2, *z_lq.shape, generator=torch.Generator().manual_seed(0))
+    last, middle = torch.tensor([999]), torch.tensor([400])
+    with torch.no_grad():
+        first = [network.denoiser(z, z_lq, last, tokens) for z in (one, other)]
+        later = [network.denoiser(z, z_lq, middle, tokens) for z in (one, other)]
+    assert torch.equal(*first)
+    assert not torch.allclose(*later, atol=1e-3)
+
+
+def test_a_levelled_codec_loses_nothing_and_makes_fine_and_coarse_alike() -> None:
+    codec = PixelShuffleCodec(8, levelled=True)
+    image = picture(1)[None]
+    assert torch.allclose(codec.decode(codec.encode(image)), image, atol=1e-5)
+    flat = codec.encode(torch.full((1, 3, 64, 64), 0.5))[0, :, 0, 0]
+    assert int((flat.abs() > 1e-4).sum()) == 1
+    # red against blue is one of the two colour differences, and no brightness
+    tinted = torch.full((1, 3, 64, 64), 0.5)
+    tinted[:, 0], tinted[:, 2] = 0.6, 0.4
+    change = (codec.encode(tinted)[0, :, 0, 0] - flat).abs()
+    assert int((change > 1e-4).sum()) == 1 and change[64:128].max() == change.max()
+    with pytest.raises(ValidationError, match="levelled"):
+        CodecConfig(kind="autoencoder-kl", channels=4, levelled=True)

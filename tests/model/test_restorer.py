@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from tests.model.small import picture, reference, small_config, small_network, small_restorer
 from vidref.errors import ModelError
-from vidref.model.bundle import HASH, WEIGHTS, load_network, save_bundle
+from vidref.model.bundle import HASH, WEIGHTS, RestorerNetwork, load_network, save_bundle
+from vidref.model.context import Reference
 from vidref.model.fidelity import believe_input, low_pass, scale_of
 from vidref.model.guidance import Guidance
 from vidref.model.restorer import Combine, Face, Restorer, Sampling
@@ -192,3 +194,51 @@ def test_every_prediction_and_step_count_restores(prediction: str) -> None:
             face = Face(picture(1), "a", restorer.remember([reference(1)]))
             out = restorer.restore([face], Sampling(steps=steps, solver=solver))  # type: ignore[arg-type]
             assert out.shape == (1, 3, 64, 64) and out.isfinite().all()
+
+
+def test_what_is_finer_than_the_working_size_stays_as_it_came() -> None:
+    config = small_config(size=64, working_size=32)
+    untrained = Restorer(RestorerNetwork(config), batch=1)
+    face = Face(picture(0), "ada", untrained.remember([]))
+    assert torch.allclose(untrained.restore([face])[0], face.crop, atol=1e-5)
+    trained = Restorer(small_network(config), batch=1)
+    change = trained.restore([Face(picture(0) * 0.5, "ada", trained.remember([]))])[0]
+    change = change - picture(0) * 0.5
+    # the change is the enlargement of a 32 px picture: next to nothing in the upper half band
+    power = torch.fft.fft2(change).abs().square()
+    fine = torch.fft.fftfreq(64).abs() > 0.36
+    assert change.abs().mean() > 0.02
+    assert float(power[:, fine].sum() / power.sum()) < 0.02
+    assert small_config(working_size=None).working_size is None
+    with pytest.raises(ValidationError, match="multiple of working_size"):
+        small_config(size=64, working_size=48)
+
+
+def test_every_block_is_told_who_it_is() -> None:
+    blind = {"widths": [32, 32], "cross_attention": [False, False], "residual": True}
+    for told, moves in ((True, True), (False, False)):
+        config = small_config(denoiser={**blind, "person": told})
+        network = small_network(config)
+        for name, weight in network.named_parameters():
+            # without what attention finds
+            if "attn2.to_out" in name:
+                weight.data.zero_()
+        restorer = Restorer(network, batch=2, max_references=2)
+        contexts = [restorer.remember([reference(seed)]) for seed in (1, 2)]
+        faces = [Face(picture(0) * 0.5, "ada", context) for context in contexts]
+        one, other = restorer.restore(faces)
+        assert (float((one - other).abs().max()) > 1e-3) is moves
+    with pytest.raises(ValidationError, match=r"denoiser\.person"):
+        small_config(
+            denoiser={**blind, "person": True},
+            context={"width": 32, "patches": {"grid": 2, "widths": [32, 32]}},
+        )
+
+
+def test_the_patch_encoder_may_look_at_a_smaller_reference() -> None:
+    patches = {"grid": 2, "widths": [32, 32], "size": 32}
+    config = small_config(context={"width": 32, "patches": patches})
+    restorer = Restorer(small_network(config), batch=1)
+    whole = restorer.remember([Reference(picture(3)[None])])
+    small = torch.nn.functional.interpolate(picture(3)[None], (32, 32), mode="area")
+    assert torch.allclose(whole.tokens, restorer.remember([Reference(small)]).tokens, atol=1e-6)
