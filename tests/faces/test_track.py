@@ -285,3 +285,22 @@ def test_times_of_any_rate_give_the_same_path_in_seconds():
         expected = (200 + 100 * frame.time_s, 150)
         assert frame.placement.centre_xy == pytest.approx(expected, abs=1)
     assert track.frames[0].placement.size_px == pytest.approx(100, rel=0.02)
+
+
+def test_an_earlier_sighting_lengthens_its_own_track_and_never_takes_anothers():
+    stage = Stage()
+    for i in range(30):
+        stage.play({0: (200, 150)} if i < 10 else {0: (200, 150), 1: (500, 150)})
+    arrivals = stage.tracker.take_arrivals()
+    assert [arrival.index for arrival in arrivals] == [0, 10]
+    assert stage.tracker.take_arrivals() == []
+    late = arrivals[1].id
+
+    def face_at(x: float) -> DetectedFace:
+        points = points_of(Placement((x, 150.0), 100.0, 0.0)).astype(np.float32)
+        return DetectedFace(np.zeros(4, np.float32), points, 0.8)
+
+    assert stage.tracker.seen_before(late, 9, face_at(500.0))
+    assert not stage.tracker.seen_before(late, 8, face_at(200.0))
+    tracks = stage.tracks()
+    assert [track.first for track in tracks] == [0, 9]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vidref.faces.association import (
     IMPOSSIBLE,
     MOST_TURN,
+    SAME_FACE,
     Costs,
     ambiguous,
     apart,
@@ -70,6 +71,15 @@ class Look:
         return self.whole or bool(self.near)
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """A face that is believed now, and where it was found first."""
+
+    id: int
+    index: int
+    placement: Placement
+
+
 @dataclass
 class _Face:
     """A face being followed."""
@@ -117,6 +127,7 @@ class Tracker:
         self._detect_every = max(1, detect_every)
         self._faces: list[_Face] = []
         self._gone: list[_Face] = []
+        self._arrivals: list[_Face] = []
         self._tracks: list[Track] = []
         self._next_id = 1
         self._shot = Shot(0, 0, [])
@@ -167,6 +178,28 @@ class Tracker:
         self._miss(searched, frame)
         return result
 
+    def take_arrivals(self) -> list[Arrival]:
+        """Faces believed since the last call: they may have been there before they were found."""
+        arrivals, self._arrivals = self._arrivals, []
+        return [
+            Arrival(face.id, face.sightings[0].index, face.sightings[0].placement)
+            for face in arrivals
+        ]
+
+    def seen_before(self, id: int, index: int, found: DetectedFace) -> bool:
+        """Adds an earlier sighting to a track, unless it is another track's."""
+        place = placement_of(found.landmarks_xy)
+        for other in self._faces + self._gone:
+            near = (s for s in other.sightings if abs(s.index - index) <= NEAR_EVERY)
+            if other.id != id and any(overlap(s.placement, place) > SAME_FACE for s in near):
+                return False
+        for face in self._faces:
+            if face.id == id and index < face.sightings[0].index:
+                doubt = 1.0 if found.score >= self._strong_score else WEAK_DOUBT
+                face.sightings.insert(0, Sighting(index, place, found.score, doubt))
+                return True
+        return False
+
     def cut(self) -> None:
         """The next frame begins a new shot: all tracks end here, and motion with them."""
         self._gone += self._faces
@@ -176,7 +209,8 @@ class Tracker:
                 self._tracks.append(
                     Track(face.id, self._shot.number, frames, tuple(face.appearances))
                 )
-        self._faces, self._gone, self._looks, self._whole_at = [], [], 0, None
+        self._faces, self._gone, self._arrivals = [], [], []
+        self._looks, self._whole_at = 0, None
         self._shot = Shot(self._shot.number + 1, 0, [])
 
     def finish(self) -> list[Track]:
@@ -287,7 +321,9 @@ class Tracker:
             face.motion.see(place, doubt)
         face.sightings.append(Sighting(frame.index, place, found.score, doubt))
         face.seen_s, face.misses = frame.time_s, 0
-        face.believed = face.believed or len(face.sightings) >= NEEDED
+        if not face.believed and len(face.sightings) >= NEEDED:
+            face.believed = True
+            self._arrivals.append(face)
         if face.believed and face.mean is None and place.size_px >= SMALLEST_EMBEDDED_PX:
             frame.need([number])
         if self._is_unlike(face.likeness(frame.vectors.get(number))):
