@@ -8,11 +8,10 @@ is known again by its embedding, which is asked for only where it can decide som
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidref.faces.association import (
     IMPOSSIBLE,
@@ -26,12 +25,11 @@ from vidref.faces.association import (
     distinct,
     overlap,
 )
+from vidref.faces.followed import Embed, Finds, Followed
 from vidref.faces.geometry import Placement, placement_of
 from vidref.faces.motion import Motion
 from vidref.faces.pack import DetectedFace
-from vidref.faces.paths import Appearance, Shot, Sighting, Track, whole_path
-
-Embed = Callable[[Sequence[DetectedFace]], NDArray[np.float32]]
+from vidref.faces.paths import Shot, Sighting, Track, whole_path
 
 DETECT_EVERY = 8
 """Frames between looks at the whole frame, unless something happens."""
@@ -80,37 +78,6 @@ class Arrival:
     placement: Placement
 
 
-@dataclass
-class _Face:
-    """A face being followed."""
-
-    id: int
-    motion: Motion
-    seen_s: float
-    sightings: list[Sighting]
-    missed: set[int] = field(default_factory=set)
-    misses: int = 0
-    """Looks in a row that did not find it."""
-    appearances: list[Appearance] = field(default_factory=list)
-    embedded_s: float = -np.inf
-    mean: NDArray[np.float32] | None = None
-    strikes: int = 0
-    """Looks in a row that showed somebody unlike."""
-    believed: bool = False
-    crowded: bool = False
-
-    def likeness(self, vector: NDArray[np.float32] | None) -> float | None:
-        if vector is None or self.mean is None:
-            return None
-        return float(self.mean @ vector / max(float(np.linalg.norm(self.mean)), 1e-9))
-
-    def remember(self, index: int, time_s: float, vector: NDArray[np.float32]) -> None:
-        self.appearances.append(Appearance(index, vector))
-        self.embedded_s, self.strikes = time_s, 0
-        # Recent views count more: light and pose drift.
-        self.mean = vector.copy() if self.mean is None else 0.8 * self.mean + 0.2 * vector
-
-
 class Tracker:
     """Push every frame of a clip in order; say where a cut is; finish.
 
@@ -125,9 +92,9 @@ class Tracker:
         self._strong_score = strong_score
         self._same_person = same_person
         self._detect_every = max(1, detect_every)
-        self._faces: list[_Face] = []
-        self._gone: list[_Face] = []
-        self._arrivals: list[_Face] = []
+        self._faces: list[Followed] = []
+        self._gone: list[Followed] = []
+        self._arrivals: list[Followed] = []
         self._tracks: list[Track] = []
         self._next_id = 1
         self._shot = Shot(0, 0, [])
@@ -168,7 +135,7 @@ class Tracker:
             self._whole_at = index
         places = [placement_of(face.landmarks_xy) for face in faces]
         kept = distinct(places, [face.score for face in faces])
-        frame = _Frame(index, time_s, [faces[i] for i in kept], [places[i] for i in kept], embed)
+        frame = Finds(index, time_s, [faces[i] for i in kept], [places[i] for i in kept], embed)
         searched = [face for face in self._faces if look.whole or self._was_near(face, look, frame)]
         for face in self._faces:
             face.motion.go(time_s, time_s - face.seen_s if face.misses else 0.0)
@@ -219,20 +186,20 @@ class Tracker:
             self.cut()
         return sorted(self._tracks, key=lambda track: (track.first, track.id))
 
-    def _is_due(self, face: _Face, index: int, time_s: float) -> bool:
+    def _is_due(self, face: Followed, index: int, time_s: float) -> bool:
         if not face.believed or face.crowded or face.misses:
             return True
         since = index - face.sightings[-1].index
         return since >= NEAR_EVERY or face.motion.ahead(time_s)[1] > UNSURE
 
-    def _was_near(self, face: _Face, look: Look, frame: _Frame) -> bool:
+    def _was_near(self, face: Followed, look: Look, frame: Finds) -> bool:
         place, _ = face.motion.ahead(frame.time_s, frame.time_s - face.seen_s)
         return any(overlap(place, near) > 0.5 for near in look.near)
 
-    def _is_real(self, face: _Face) -> bool:
+    def _is_real(self, face: Followed) -> bool:
         return face.believed or len(face.sightings) >= min(NEEDED, self._looks)
 
-    def _associate(self, frame: _Frame) -> list[tuple[_Face, int]]:
+    def _associate(self, frame: Finds) -> list[tuple[Followed, int]]:
         """Pairs of a face followed and the number of a face found."""
         strong = [i for i, face in enumerate(frame.faces) if face.score >= self._strong_score]
         followed = [f for f in self._faces if frame.time_s - f.seen_s <= FOLLOWED_S]
@@ -253,7 +220,7 @@ class Tracker:
             self._see(face, number, frame)
         return pairs
 
-    def _doubtful(self, followed: list[_Face], frame: _Frame) -> list[int]:
+    def _doubtful(self, followed: list[Followed], frame: Finds) -> list[int]:
         """Faces found that could be one or another, or someone hidden, or are due for a check."""
         costs = self._costs(followed, list(range(len(frame.faces))), frame)
         doubtful = set(ambiguous(costs))
@@ -272,12 +239,12 @@ class Tracker:
         return sorted(n for n in doubtful if frame.places[n].size_px >= large)
 
     def _match(
-        self, faces: list[_Face], numbers: list[int], frame: _Frame
-    ) -> list[tuple[_Face, int]]:
+        self, faces: list[Followed], numbers: list[int], frame: Finds
+    ) -> list[tuple[Followed, int]]:
         pairs = assign(self._costs(faces, numbers, frame))
         return [(faces[row], numbers[column]) for row, column in pairs]
 
-    def _costs(self, faces: list[_Face], numbers: list[int], frame: _Frame) -> Costs:
+    def _costs(self, faces: list[Followed], numbers: list[int], frame: Finds) -> Costs:
         costs = np.full((len(faces), len(numbers)), IMPOSSIBLE)
         for row, face in enumerate(faces):
             place, spread = face.motion.placement, face.motion.spread
@@ -292,11 +259,13 @@ class Tracker:
     def _is_unlike(self, likeness: float | None) -> bool:
         return likeness is not None and likeness < self._same_person - UNLIKE
 
-    def _covered(self, place: Placement, pairs: list[tuple[_Face, int]], frame: _Frame) -> bool:
+    def _covered(self, place: Placement, pairs: list[tuple[Followed, int]], frame: Finds) -> bool:
         """Is this a second, worse find of a face that has its pair?"""
         return any(overlap(place, frame.places[number]) > 0.35 for _, number in pairs)
 
-    def _again_or_new(self, number: int, frame: _Frame, pairs: list[tuple[_Face, int]]) -> _Face:
+    def _again_or_new(
+        self, number: int, frame: Finds, pairs: list[tuple[Followed, int]]
+    ) -> Followed:
         """Someone who was lost a moment ago and looks the same, or else a new face."""
         busy = {face.id for face, _ in pairs}
         lost = [f for f in self._faces if f.id not in busy and f.believed and f.mean is not None]
@@ -309,12 +278,12 @@ class Tracker:
                 face = alike[0][1]
                 face.motion.restart(frame.places[number], frame.time_s)
                 return face
-        face = _Face(self._next_id, Motion(frame.places[number], frame.time_s), frame.time_s, [])
+        face = Followed(self._next_id, Motion(frame.places[number], frame.time_s), frame.time_s, [])
         self._next_id += 1
         self._faces.append(face)
         return face
 
-    def _see(self, face: _Face, number: int, frame: _Frame) -> None:
+    def _see(self, face: Followed, number: int, frame: Finds) -> None:
         found, place = frame.faces[number], frame.places[number]
         doubt = 1.0 if found.score >= self._strong_score else WEAK_DOUBT
         if face.sightings:
@@ -333,7 +302,7 @@ class Tracker:
         others = (f for f in self._faces if f is not face)
         face.crowded = any(overlap(f.motion.placement, place) > TOUCHING for f in others)
 
-    def _miss(self, searched: list[_Face], frame: _Frame) -> None:
+    def _miss(self, searched: list[Followed], frame: Finds) -> None:
         for face in searched:
             if face.seen_s < frame.time_s:
                 face.missed.add(frame.index)
@@ -345,25 +314,3 @@ class Tracker:
                 self._faces.remove(face)
                 if face.believed:
                     self._gone.append(face)
-
-
-class _Frame:
-    """What was found in one frame, and the embeddings asked for so far."""
-
-    def __init__(
-        self,
-        index: int,
-        time_s: float,
-        faces: list[DetectedFace],
-        places: list[Placement],
-        embed: Embed | None,
-    ) -> None:
-        self.index, self.time_s, self.faces, self.places = index, time_s, faces, places
-        self.vectors: dict[int, NDArray[np.float32]] = {}
-        self._embed = embed
-
-    def need(self, numbers: list[int]) -> None:
-        new = [number for number in numbers if number not in self.vectors]
-        if self._embed is not None and new:
-            vectors = self._embed([self.faces[number] for number in new])
-            self.vectors.update(zip(new, vectors, strict=True))
