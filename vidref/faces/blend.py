@@ -22,6 +22,7 @@ from vidref.faces.colour_match import (
     Plane,
     as_float,
     as_grey,
+    blur,
     colour_change,
     luma,
     thumbnail,
@@ -103,9 +104,12 @@ class _Window:
         """A picture of the square in the window's pixels, averaged first where it is finer."""
         import cv2
 
-        side = max(1, math.ceil(self.placement.size_px))
-        if side * MOST_REDUCED < square.shape[0]:
+        finer = square.shape[0] / self.placement.size_px
+        if finer > 2:
+            side = max(1, math.ceil(self.placement.size_px))
             square = np.asarray(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA))
+        elif finer > MOST_REDUCED:
+            square = blur(square, 0.5 * math.sqrt(finer * finer - 1))
         return self._warp(square, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
 
     def warp_smooth(self, thumb: NDArray[np.float32]) -> NDArray[np.float32]:
