@@ -82,8 +82,10 @@ def to_frame(placement: Placement, crop_px: int = CROP_PX) -> Points:
     return np.column_stack([turn, shift])
 
 
-def take_crop(rgb: Pixels, placement: Placement, crop_px: int = CROP_PX) -> Pixels:
-    """The square's pixels, averaged where it is reduced; beyond the frame its edge is repeated."""
+def take_crop(
+    rgb: Pixels, placement: Placement, crop_px: int = CROP_PX, edge_repeats: bool = True
+) -> Pixels:
+    """The square's pixels, averaged where it is reduced; beyond the frame its edge, or black."""
     import cv2
 
     finer = max(1, math.ceil(placement.size_px / crop_px / MOST_REDUCED))
@@ -93,7 +95,7 @@ def take_crop(rgb: Pixels, placement: Placement, crop_px: int = CROP_PX) -> Pixe
         to_frame(placement, side),
         (side, side),
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
+        borderMode=cv2.BORDER_REPLICATE if edge_repeats else cv2.BORDER_CONSTANT,
     )
     if finer > 1:
         crop = cv2.resize(crop, (crop_px, crop_px), interpolation=cv2.INTER_AREA)

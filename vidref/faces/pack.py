@@ -24,6 +24,8 @@ FACE_PX = 112
 FILLING_PX = 256
 """Frames are looked at in this size too: faces that fill a frame are beyond a detector's largest
 anchors at 640 px. Measured on collins-1: nothing found at 640 px alone, every face with both."""
+FILLS = 0.8
+"""Share of the frame's shorter side from which a face's square is said to fill it."""
 NEAR_PX = 192
 NEAR_SPAN = 1.8
 """A window around a known face is this many times its square, and looked at in this size."""
@@ -92,15 +94,16 @@ class FacePack:
         found, points = self._detector.detect(
             np.ascontiguousarray(frame[..., ::-1]), det_thresh=self.least_score
         )
-        return [
-            DetectedFace(row[:4].astype(np.float32), five.astype(np.float32), float(row[4]))
-            for row, five in zip(found, points, strict=True)
-        ]
+        return _as_faces(found, points)
 
     def detect_near(self, frame: NDArray[np.uint8], expected: Placement) -> list[DetectedFace]:
         """The faces in an upright window around where one is expected, the best score first."""
+        if expected.size_px > FILLS * min(frame.shape[:2]):
+            return self._detect_filling(frame)
         window = replace(expected, size_px=expected.size_px * NEAR_SPAN)
-        view = take_crop(frame, window, NEAR_PX)
+        # Detectors know pictures that end in black; streaks of a repeated edge shrink what they
+        # find: on collins-1, whose face fills the frame, from 560 px to 415.
+        view = take_crop(frame, window, NEAR_PX, edge_repeats=False)
         found, points = self._detector.detect(
             np.ascontiguousarray(view[..., ::-1]),
             input_size=(NEAR_PX, NEAR_PX),
@@ -117,6 +120,14 @@ class FacePack:
                 faces.append(DetectedFace(box, landmarks, float(row[4])))
         return faces
 
+    def _detect_filling(self, frame: NDArray[np.uint8]) -> list[DetectedFace]:
+        """The faces that fill a frame: a window around one would show little else than black."""
+        size = (FILLING_PX, FILLING_PX)
+        found, points = self._detector.detect(
+            np.ascontiguousarray(frame[..., ::-1]), input_size=size, det_thresh=self.least_score
+        )
+        return _as_faces(found, points)
+
     def embed(self, frame: NDArray[np.uint8], faces: list[DetectedFace]) -> NDArray[np.float32]:
         """One embedding a face of this frame, (n, d)."""
         return self.embed_aligned([aligned(frame, face.landmarks_xy) for face in faces])
@@ -129,6 +140,13 @@ class FacePack:
         views += [np.ascontiguousarray(view[:, ::-1]) for view in views]
         vectors = _unit(np.asarray(self._recogniser.get_feat(views), np.float32))
         return _unit(vectors[: len(crops)] + vectors[len(crops) :])
+
+
+def _as_faces(found: Any, points: Any) -> list[DetectedFace]:
+    return [
+        DetectedFace(row[:4].astype(np.float32), five.astype(np.float32), float(row[4]))
+        for row, five in zip(found, points, strict=True)
+    ]
 
 
 def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> FacePack:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,10 @@ class Watcher:
             for face in self._pack.detect(frame):
                 if not any(_same(face, other) for other in found):
                     closer = self._weak.detect_near(frame, placement_of(face.landmarks_xy))
-                    found += [f for f in closer if _same(face, f)] or [face]
+                    # its points come from the closer look, but that it is a face from either
+                    found += [
+                        replace(f, score=max(f.score, face.score)) for f in closer if _same(face, f)
+                    ] or [face]
         return found
 
 
