@@ -29,7 +29,7 @@ STRIDE = 2
 GOOD_SHARE = 0.08
 MOMENT = 2
 """Frames looked at in a row that stay good."""
-DRAWS = 2
+DRAWS = 1
 Image = NDArray[np.uint8]
 
 

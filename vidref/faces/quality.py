@@ -24,7 +24,7 @@ NETWORK = Path(__file__).with_name("sharpness.npz")
 FULL_PX = 512
 """Side of the face square from which a view gives the model all it can use."""
 LOOK_PX = 128
-SHARE = {"size": 0.35, "pose": 0.5, "eyes": 0.25, "exposure": 0.5, "clear": 0.7}
+SHARE = {"size": 0.35, "pose": 0.5, "eyes": 0.1, "exposure": 0.5, "clear": 0.7}
 """How much of the score each part can take away."""
 WEAK = {
     "sharpness": "it is blurred, noisy or badly compressed",
