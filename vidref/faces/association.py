@@ -17,6 +17,8 @@ REACH = 0.5
 """How far, in face sizes, a face may be from where it is expected, besides what is uncertain."""
 MOST_GROWTH = math.log(1.8)
 MOST_TURN = math.radians(60)
+MOST_LEANING = math.radians(75)
+"""A face that leans more is one turned away, whose points the detector has guessed."""
 """Landmarks that turn a face further at once, or a new face further from upright, are mistaken:
 a detector that sees the back of a head puts the eyes anywhere."""
 LIKENESS_COUNTS = 1.5
@@ -48,6 +50,8 @@ def cost(expected: Placement, spread: float, found: Placement, likeness: float |
     growth = abs(math.log(found.size_px / expected.size_px))
     turn = abs(math.remainder(found.angle - expected.angle, math.tau))
     if distance > REACH + 3 * spread or growth > MOST_GROWTH + spread or turn > MOST_TURN:
+        return IMPOSSIBLE
+    if abs(math.remainder(found.angle, math.tau)) > MOST_LEANING:
         return IMPOSSIBLE
     known = UNKNOWN_LIKENESS if likeness is None else likeness
     return 1 - overlap(expected, found) + 0.2 * distance + LIKENESS_COUNTS * (1 - known)

@@ -52,6 +52,8 @@ class Track:
     shot: int
     frames: tuple[TrackFrame, ...]
     appearances: tuple[Appearance, ...]
+    parts: tuple[int, ...] = ()
+    """Ids that pieces of it had while it was followed."""
 
     @property
     def first(self) -> int:

@@ -30,6 +30,7 @@ from vidref.faces.geometry import Placement, placement_of
 from vidref.faces.motion import Motion
 from vidref.faces.pack import DetectedFace
 from vidref.faces.paths import Shot, Sighting, Track, whole_path
+from vidref.faces.stitch import stitched
 
 DETECT_EVERY = 8
 """Frames between looks at the whole frame, unless something happens."""
@@ -170,12 +171,12 @@ class Tracker:
     def cut(self) -> None:
         """The next frame begins a new shot: all tracks end here, and motion with them."""
         self._gone += self._faces
-        for face in self._gone:
-            if self._is_real(face):
-                frames = whole_path(self._shot, face.sightings, face.missed)
-                self._tracks.append(
-                    Track(face.id, self._shot.number, frames, tuple(face.appearances))
-                )
+        real = [face for face in self._gone if self._is_real(face)]
+        for face, parts in stitched(real, self._shot):
+            frames = whole_path(self._shot, face.sightings, face.missed)
+            self._tracks.append(
+                Track(face.id, self._shot.number, frames, tuple(face.appearances), parts)
+            )
         self._faces, self._gone, self._arrivals = [], [], []
         self._looks, self._whole_at = 0, None
         self._shot = Shot(self._shot.number + 1, 0, [])

@@ -18,7 +18,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.candidates import Candidate, Candidates, stamp_of
+from vidref.faces.candidates import Candidate, Candidates, stamp_of, together
 from vidref.faces.geometry import placement_of
 from vidref.faces.pack import DetectedFace, FacePack
 from vidref.faces.paths import Track
@@ -52,6 +52,25 @@ class Views:
         if not self.times_s:
             return 0.0
         return self.scores[int(np.abs(np.asarray(self.times_s) - time_s).argmin())]
+
+
+def together_with(pieces: Sequence[Views]) -> Views:
+    """The views of one face whose track came in pieces."""
+    if len(pieces) == 1:
+        return pieces[0]
+    best, counts = together(piece.candidates for piece in pieces)
+    best = sorted(best, key=lambda view: -view.quality.score)[:KEPT_VIEWS]
+    order = np.argsort(np.concatenate([piece.times_s for piece in pieces]), kind="stable")
+
+    def in_order(columns: Sequence[array[float]]) -> array[float]:
+        return array("d", np.concatenate(columns)[order])
+
+    return Views(
+        Candidates(KEPT_VIEWS, best, counts),
+        in_order([piece.times_s for piece in pieces]),
+        in_order([piece.scores for piece in pieces]),
+        in_order([piece.sharpness for piece in pieces]),
+    )
 
 
 @dataclass(frozen=True)
@@ -100,8 +119,14 @@ def look_at(
                 reported = now
                 on_progress(Progress("analyse", len(pts), footage.total, now - begun))
     on_progress(Progress("analyse", len(pts), len(pts), time.monotonic() - begun, is_final=True))
+    tracks = watcher.finish()
+    views = {
+        track.id: together_with([views[id] for id in (track.id, *track.parts) if id in views])
+        for track in tracks
+        if any(id in views for id in (track.id, *track.parts))
+    }
     return Seen(
-        watcher.finish(), views, np.array(pts), np.array(times), tuple(shots), np.array(turns),
+        tracks, views, np.array(pts), np.array(times), tuple(shots), np.array(turns),
         np.array(sizes).reshape(-1, 2),
     )  # fmt: skip
 
