@@ -24,6 +24,8 @@ a detector that sees the back of a head puts the eyes anywhere."""
 LIKENESS_COUNTS = 1.5
 """How much a cosine of 1 instead of 0 counts beside a whole overlap."""
 UNKNOWN_LIKENESS = 0.45
+STRAYED = 0.12
+"""Of a face's size, log size, or radians."""
 CLEARLY_CHEAPER = 0.5
 SAME_FACE = 0.55
 """Overlap of two squares found in one frame from which they are one face found twice."""
@@ -42,6 +44,13 @@ def overlap(one: Placement, other: Placement) -> float:
 def apart(one: Placement, other: Placement) -> float:
     """Distance of two squares' centres in shares of their mean size."""
     return math.dist(one.centre_xy, other.centre_xy) / math.sqrt(one.size_px * other.size_px)
+
+
+def strays(place: Placement, window: Placement) -> bool:
+    """Has a face moved, grown or turned too much for the window in which it was?"""
+    moved = apart(place, window) > STRAYED
+    grown = abs(math.log(place.size_px / window.size_px)) > STRAYED
+    return moved or grown or abs(math.remainder(place.angle - window.angle, math.tau)) > STRAYED
 
 
 def cost(expected: Placement, spread: float, found: Placement, likeness: float | None) -> float:

@@ -30,6 +30,8 @@ class Followed:
     appearances: list[Appearance] = field(default_factory=list)
     embedded_s: float = -np.inf
     mean: NDArray[np.float32] | None = None
+    window: Placement | None = None
+    """Where it is looked for."""
     strikes: int = 0
     """Looks in a row that showed somebody unlike."""
     believed: bool = False

@@ -24,6 +24,7 @@ from vidref.faces.association import (
     cost,
     distinct,
     overlap,
+    strays,
 )
 from vidref.faces.followed import Embed, Finds, Followed
 from vidref.faces.geometry import Placement, placement_of
@@ -109,8 +110,7 @@ class Tracker:
         just_lost = any(face.misses == 1 for face in believed)
         whole = whole or since >= self._detect_every or (just_lost and since >= 2)
         near = [face for face in self._faces if whole or self._is_due(face, index, time_s)]
-        places = (face.motion.ahead(time_s, time_s - face.seen_s)[0] for face in near)
-        return Look(whole, tuple(places))
+        return Look(whole, tuple(self._window(face, time_s) for face in near))
 
     def push(
         self,
@@ -186,6 +186,17 @@ class Tracker:
         if self._shot.times_s:
             self.cut()
         return sorted(self._tracks, key=lambda track: (track.first, track.id))
+
+    def _window(self, face: Followed, time_s: float) -> Placement:
+        """Where to look for a face: in the same window for as long as the face stays in it.
+
+        What a detector says depends on its window by up to a hundredth of the face. A window that
+        followed every look would follow its own errors, and a still face would wander.
+        """
+        place, _ = face.motion.ahead(time_s, time_s - face.seen_s)
+        if face.window is None or strays(place, face.window):
+            face.window = place
+        return face.window
 
     def _is_due(self, face: Followed, index: int, time_s: float) -> bool:
         if not face.believed or face.crowded or face.misses:
