@@ -114,7 +114,7 @@ class RestorerTraining:
             ],
             lr=run.learning_rate,
             betas=(0.9, 0.99),
-            fused=device.type in ("cuda", "cpu"),
+            fused=device.type == "cuda",
         )
         self.module = self.machine.prepare(self.trained)
         if run.compile:
