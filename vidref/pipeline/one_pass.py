@@ -7,19 +7,22 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidref.media.deinterlace import CombWatch
-from vidref.media.frames import Frame
+from vidref.media.frames import Frame, Passing
 from vidref.media.reader import Reader
 from vidref.media.writer import Writer
 from vidref.pipeline.progress import OnProgress, Ticker
-from vidref.pipeline.rebuild import Item
-from vidref.pipeline.restoration import Restoration
 from vidref.pipeline.result import RestoreResult
-from vidref.pipeline.sidecar import statement
 from vidref.pipeline.stream import run_ahead
 from vidref.pipeline.target import PIPE, decide, open_reader
 from vidref.settings import Settings
+
+if TYPE_CHECKING:
+    from vidref.pipeline.restoration import Restoration
+
+Item = Frame | Passing
 
 
 def in_one_pass(
@@ -28,21 +31,22 @@ def in_one_pass(
     settings: Settings,
     on_progress: OnProgress,
     restoration: Restoration | None = None,
+    statement: str | None = None,
 ) -> RestoreResult:
-    """Without a restoration every frame goes from decoder to encoder in its own planes."""
+    """Without a restoration every frame goes from decoder to encoder in its own planes.
+
+    `statement` is the sentence by which the file says what was done.
+    """
     begun = time.monotonic()
     depth, file = settings.queue_frames, None if output == PIPE else output
     with open_reader(source, settings) as reader:
         target = decide(reader, output, settings)
         combs = CombWatch()
         items: Generator[Item, None, None] = run_ahead(_seen(reader, combs), depth)
-        said, rebuilder = None, None
+        rebuilder = None
         if restoration is not None:
             rebuilder = restoration.rebuilder(restoration.watch())
-            items, said = (
-                rebuilder.stream(_seen(reader, combs), depth),
-                statement(restoration, settings),
-            )
+            items = rebuilder.stream(_seen(reader, combs), depth)
         writer = Writer(
             file,
             target.container,
@@ -50,7 +54,7 @@ def in_one_pass(
             target.encoding,
             target.dropped,
             settings.threads,
-            statement=said,
+            statement=statement,
         )
         ticker = Ticker(on_progress, "restore", frames_expected(reader))
         with closing(items), writer:

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidref.errors import OutputError, SettingsError
 from vidref.media.frames import Frame
@@ -21,12 +21,14 @@ from vidref.media.stills import (
     write_still,
 )
 from vidref.media.unfinished import UnfinishedFile
-from vidref.pipeline.identity import Facts
 from vidref.pipeline.progress import OnProgress, Ticker
-from vidref.pipeline.restoration import Restoration
 from vidref.pipeline.result import RestoreResult
 from vidref.pipeline.target import PIPE
 from vidref.settings import Settings
+
+if TYPE_CHECKING:
+    from vidref.pipeline.identity import Facts
+    from vidref.pipeline.restoration import Restoration
 
 
 def check_stills(source: Path, output: Path, settings: Settings) -> list[Path]:

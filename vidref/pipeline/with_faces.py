@@ -1,0 +1,128 @@
+"""The part of `vidref restore` that needs the models: find the faces, rebuild them, tell of it.
+
+A file is made as a job of segments, which survives whatever kills the run. A pipe, and a clip
+without a face to restore, are made in one pass; photos are done again rather than resumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vidref.model.loading import CropRestorer
+from vidref.pipeline.analyse import analyse_clip
+from vidref.pipeline.circumstances import circumstances
+from vidref.pipeline.journal import Job
+from vidref.pipeline.one_pass import in_one_pass
+from vidref.pipeline.plan import Plan
+from vidref.pipeline.plan_file import check_source, load_plan, save_plan
+from vidref.pipeline.progress import OnProgress
+from vidref.pipeline.restoration import Restoration, open_model
+from vidref.pipeline.result import RestoreResult
+from vidref.pipeline.segmented import in_segments
+from vidref.pipeline.sidecar import sidecar, sidecar_path, statement, write_sidecar
+from vidref.pipeline.stills import write_stills
+from vidref.pipeline.target import PIPE, Target
+from vidref.settings import Settings
+
+
+def rebuild_clip(
+    source: Path,
+    output: Path,
+    settings: Settings,
+    on_progress: OnProgress,
+    target: Target,
+    model: CropRestorer | None,
+) -> RestoreResult:
+    """A clip whose target is decided."""
+    model = model or open_model(settings)  # what cannot work is refused before the long work
+    if output == PIPE:
+        plan = find_faces(source, settings, on_progress)
+        return _without_job(source, output, target, settings, on_progress, plan, model)
+    return _as_job(source, output, settings, on_progress, target, model)
+
+
+def rebuild_pictures(
+    source: Path,
+    output: Path,
+    settings: Settings,
+    on_progress: OnProgress,
+    model: CropRestorer | None,
+) -> RestoreResult:
+    """A photo or a folder of frames."""
+    model = model or open_model(settings)
+    plan = find_faces(source, settings, on_progress)
+    if not has_work(plan):
+        result, _ = write_stills(source, output, settings, on_progress)
+        return replace(result, warnings=(nothing_to_do(plan), *plan.notes, *result.warnings))
+    restoration = Restoration.prepare(plan, source, None, settings, model)
+    result, facts = write_stills(source, output, settings, on_progress, restoration)
+    beside = sidecar_path(output)
+    write_sidecar(beside, sidecar(restoration, settings, facts))
+    return replace(result, warnings=(*plan.notes, *result.warnings), sidecar=beside)
+
+
+def find_faces(source: Path, settings: Settings, on_progress: OnProgress) -> Plan:
+    """The plan that the user gave, or a new analysis."""
+    given = settings.faces.plan
+    if given is None:
+        return analyse_clip(source, settings, on_progress)
+    plan = load_plan(given)
+    check_source(plan, given, source)
+    return plan
+
+
+def nothing_to_do(plan: Plan) -> str:
+    """Why no face of the clip is restored."""
+    if not plan.tracks:
+        return "No face was found: the picture is as it was."
+    reasons = "; ".join(dict.fromkeys(track.why.rstrip(".") for track in plan.tracks))
+    return f"No face was restored ({reasons}): the picture is as it was."
+
+
+def has_work(plan: Plan) -> bool:
+    return any(plan.is_restored(track) for track in plan.tracks)
+
+
+def _as_job(
+    source: Path,
+    output: Path,
+    settings: Settings,
+    on_progress: OnProgress,
+    target: Target,
+    model: CropRestorer,
+) -> RestoreResult:
+    known = circumstances(source, target, settings, model)
+    with Job.open(output, known, settings.job.restart) as job:
+        if job.plan_path.exists():
+            plan = load_plan(job.plan_path)
+        else:
+            plan = find_faces(source, settings, on_progress)
+            save_plan(plan, job.plan_path)
+        if not has_work(plan):
+            return _without_job(source, output, target, settings, on_progress, plan, model)
+        colour = target.clip.picture.colour
+        restoration = Restoration.prepare(plan, source, colour, settings, model)
+        result, facts = in_segments(job, source, output, target, restoration, settings, on_progress)
+        beside = sidecar_path(output)
+        write_sidecar(beside, sidecar(restoration, settings, facts))
+        job.finish()
+    return replace(result, warnings=(*plan.notes, *result.warnings), sidecar=beside)
+
+
+def _without_job(
+    source: Path,
+    output: Path,
+    target: Target,
+    settings: Settings,
+    on_progress: OnProgress,
+    plan: Plan,
+    model: CropRestorer,
+) -> RestoreResult:
+    if not has_work(plan):
+        result = in_one_pass(source, output, settings, on_progress)
+        return replace(result, warnings=(nothing_to_do(plan), *plan.notes, *result.warnings))
+    restoration = Restoration.prepare(plan, source, target.clip.picture.colour, settings, model)
+    said = statement(restoration, settings)
+    result = in_one_pass(source, output, settings, on_progress, restoration, said)
+    return replace(result, warnings=(*plan.notes, *result.warnings))
