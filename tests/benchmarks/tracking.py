@@ -105,7 +105,8 @@ def shipped(pack: FacePack, clip: Composed) -> Result:
     for index, frame in enumerate(frames_of(clip.path)):
         if index in clip.cuts:
             watcher.cut()
-        watcher.see(index, clip.times_s[index], lambda frame=frame: frame)
+        last = index + 1 in (*clip.cuts, len(clip.times_s))
+        watcher.see(index, clip.times_s[index], lambda frame=frame: frame, whole=last)
     return from_tracks(watcher.finish(), len(clip.times_s))
 
 
@@ -146,9 +147,13 @@ def norfair_follow() -> Follow:
         ]
         result = []
         for item in tracker.update(detections):
-            if item.last_detection.age == item.age:
-                number = int(item.last_detection.data)
+            number = int(item.last_detection.data)
+            if any(item.last_detection is detection for detection in detections):
                 result.append((int(item.id), places[number], number))
+            else:
+                (left, top), (right, bottom) = item.estimate
+                centre = (float(left + right) / 2, float(top + bottom) / 2)
+                result.append((int(item.id), Placement(centre, float(right - left), 0.0), -1))
         return result
 
     return follow
@@ -192,7 +197,7 @@ def others(follow: Follow, pack: FacePack, clip: Composed, found: Found) -> Resu
         for id, place, number in follow(places, scores):
             id = id * 100 + clip.shot_of(index)
             result.frames[index].append((id, place))
-            if clip.times_s[index] - embedded.get(id, -1.0) >= 1.0:
+            if number >= 0 and clip.times_s[index] - embedded.get(id, -1.0) >= 1.0:
                 embedded[id] = clip.times_s[index]
                 vector = pack.embed(frame, [found[index][number]])[0]
                 result.vectors.setdefault(id, []).append(vector)
