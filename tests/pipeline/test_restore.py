@@ -202,6 +202,16 @@ def test_the_file_and_its_sidecar_say_what_was_done(
     assert leftovers(tmp_path, output, "out.mp4.json") == []
 
 
+def test_a_file_where_the_sidecar_belongs_is_not_replaced(
+    arguments: list[str | Path], tmp_path: Path
+) -> None:
+    output, beside = tmp_path / "out.mp4", tmp_path / "out.mp4.json"
+    beside.write_text('{"mine": 1}')
+    done = vidref(*arguments, "-o", output)
+    assert done.exit_code == 2 and is_one_sentence(done.stderr) and beside.name in done.stderr
+    assert beside.read_text() == '{"mine": 1}' and leftovers(tmp_path, beside) == []
+
+
 def test_the_seed_and_the_noise_change_the_face_and_the_strength_takes_it_back(
     arguments: list[str | Path], source: Path, tmp_path: Path
 ) -> None:

@@ -7,9 +7,9 @@ and resume. spandrel says what a file is and reads it with a restricted unpickle
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -88,7 +88,7 @@ def load_foreign(path: Path, device: str | torch.device = "cpu") -> ForeignResto
         OSError,
         EOFError,
         AssertionError,
-        pickle.UnpicklingError,
+        UnpicklingError,
     )
     try:
         descriptor = spandrel.ModelLoader(device).load_from_file(path)

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vidref.errors import OutputError
 from vidref.media.unfinished import UnfinishedFile
 from vidref.pipeline.identity import Facts, summary
 from vidref.pipeline.plan import FrameReference, Reference
@@ -25,6 +26,22 @@ SHORT = 12
 def sidecar_path(output: Path) -> Path:
     """`NAME.EXT.json` beside the output."""
     return output.with_name(f"{output.name}.json")
+
+
+def check_sidecar(output: Path, overwrite: bool) -> None:
+    """Refuse to replace a file of that name which is not an earlier sidecar of ours."""
+    path = sidecar_path(output)
+    if overwrite or not path.exists():
+        return
+    try:
+        is_ours = "vidref_sidecar" in json.loads(path.read_bytes())
+    except (OSError, ValueError, TypeError):
+        is_ours = False
+    if not is_ours:
+        raise OutputError(
+            f"{path}, where the account of the run belongs, exists already and is not one; "
+            "give the output another name, or --overwrite."
+        )
 
 
 def statement(restoration: Restoration, settings: Settings) -> str:

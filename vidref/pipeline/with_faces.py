@@ -20,7 +20,13 @@ from vidref.pipeline.progress import OnProgress
 from vidref.pipeline.restoration import Restoration, open_model
 from vidref.pipeline.result import RestoreResult
 from vidref.pipeline.segmented import in_segments
-from vidref.pipeline.sidecar import sidecar, sidecar_path, statement, write_sidecar
+from vidref.pipeline.sidecar import (
+    check_sidecar,
+    sidecar,
+    sidecar_path,
+    statement,
+    write_sidecar,
+)
 from vidref.pipeline.stills import write_stills
 from vidref.pipeline.target import PIPE, Target
 from vidref.settings import Settings
@@ -35,7 +41,9 @@ def rebuild_clip(
     model: CropRestorer | None,
 ) -> RestoreResult:
     """A clip whose target is decided."""
-    model = model or open_model(settings)  # what cannot work is refused before the long work
+    # what cannot work is refused before the long work
+    check_sidecar(output, settings.output.overwrite)
+    model = model or open_model(settings)
     if output == PIPE:
         plan = find_faces(source, settings, on_progress)
         return _without_job(source, output, target, settings, on_progress, plan, model)
@@ -50,6 +58,7 @@ def rebuild_pictures(
     model: CropRestorer | None,
 ) -> RestoreResult:
     """A photo or a folder of frames."""
+    check_sidecar(output, settings.output.overwrite)
     model = model or open_model(settings)
     plan = find_faces(source, settings, on_progress)
     if not has_work(plan):
