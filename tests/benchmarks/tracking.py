@@ -26,9 +26,10 @@ import numpy as np
 from tests.benchmarks.stories import HEIGHT, STORIES, WIDTH, Director
 from vidref.evaluation.composed_clips import Composed, compose, load_backgrounds, load_people
 from vidref.faces.association import overlap
+from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, placement_of, points_of
 from vidref.faces.likeness import likeness_for
-from vidref.faces.pack import DetectedFace, FacePack, load_pack
+from vidref.faces.pack import FacePack, load_pack
 from vidref.faces.paths import Presence, Track
 from vidref.faces.people import Appearance, join_tracks
 from vidref.faces.track import Tracker

@@ -39,8 +39,8 @@ from vidref.evaluation.composed_clips import (
     TrueFace,
 )
 from vidref.faces.association import overlap
+from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, placement_of
-from vidref.faces.pack import DetectedFace
 from vidref.faces.track import Tracker
 
 RATE = 25

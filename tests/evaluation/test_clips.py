@@ -16,7 +16,7 @@ from vidref.errors import InputError, SettingsError
 from vidref.evaluation.clip_motion import shake, warp_errors
 from vidref.evaluation.clips import measure_clip, paired
 from vidref.evaluation.judges import Judges
-from vidref.faces.pack import DetectedFace
+from vidref.faces.detected import DetectedFace
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 CLEAN = SHARED / "clips" / "clean" / "talk-b.mp4"

@@ -9,7 +9,7 @@ from vidref.evaluation.face_pack_clips import Chain, extend
 from vidref.evaluation.face_pack_degradation import MODERATE, SEVERE, degrade, degrade_aligned
 from vidref.evaluation.face_pack_detector import Tally, Truth
 from vidref.evaluation.face_pack_recogniser import Photographs, verify_clean
-from vidref.faces.pack import DetectedFace
+from vidref.faces.detected import DetectedFace
 
 
 def face(left: float, top: float, size: float, score: float) -> DetectedFace:

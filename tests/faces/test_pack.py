@@ -12,8 +12,9 @@ import pytest
 
 from vidref import weights
 from vidref.errors import InputError, ModelError
+from vidref.faces.detected import DetectedFace
 from vidref.faces.fetch import fetch_pack
-from vidref.faces.pack import DetectedFace, aligned, find_pack, load_pack
+from vidref.faces.pack import aligned, find_pack, load_pack
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SQUARE_512 = np.array(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, points_of
-from vidref.faces.pack import DetectedFace
 from vidref.faces.paths import Presence, Track
 from vidref.faces.track import KEPT_S, Look, Tracker
 

@@ -19,7 +19,8 @@ from vidref.errors import InputError
 from vidref.evaluation import metrics
 from vidref.evaluation.clip_motion import shake, warp_errors
 from vidref.evaluation.judges import SQUARE_512, Judges, landmark_error, unit
-from vidref.faces.pack import DetectedFace, FacePack
+from vidref.faces.detected import DetectedFace
+from vidref.faces.pack import FacePack
 
 NEW_PLACE = 0.25
 """A face that moves by more of its width in one frame is another face, or another scene."""

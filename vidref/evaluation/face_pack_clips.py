@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from vidref.evaluation.face_pack_detector import Scene, Tally, Truth
 from vidref.evaluation.face_pack_networks import Detects, Image
 from vidref.faces.boxes import overlaps
-from vidref.faces.pack import DetectedFace, FacePack
+from vidref.faces.detected import DetectedFace
+from vidref.faces.pack import FacePack
 
 CHAINED = 0.3
 PAN_FRAMES = 30

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vidref.evaluation.face_pack_degradation import Damage, degrade
 from vidref.evaluation.face_pack_networks import Detects, Image
 from vidref.faces.boxes import match, overlaps
-from vidref.faces.pack import DetectedFace
+from vidref.faces.detected import DetectedFace
 
 SURE, SMALLEST_PX, LEAST_OVERLAP = 0.8, 24.0, 0.5
 EYES_OF_512 = 126.0

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from vidref.faces.pack import DetectedFace
+from vidref.faces.detected import DetectedFace
 
 Image = NDArray[np.uint8]
 DETECT_PX = 640

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement
 from vidref.faces.motion import Motion
-from vidref.faces.pack import DetectedFace
 from vidref.faces.paths import Appearance, Sighting
 
 Embed = Callable[[Sequence[DetectedFace]], NDArray[np.float32]]

@@ -7,7 +7,7 @@ insightface's objects into plain arrays in source pixels, so that nothing else h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vidref import weights
 from vidref.errors import MissingDependencyError, ModelError
+from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, similarity, take_crop, to_frame
 
 BUNDLED = "bundled"
@@ -50,18 +51,6 @@ BUNDLED_LEAST_SCORE = 0.6
 OTHER_LEAST_SCORE = 0.5
 BUNDLED_SAME_PERSON = 0.51
 OTHER_SAME_PERSON = 0.35
-
-
-@dataclass(frozen=True)
-class DetectedFace:
-    """A face in a frame: `box_xyxy` (4,) and `landmarks_xy` (5, 2) in source pixels.
-
-    The landmarks are the eyes, the nose and the mouth's corners, the image's left first.
-    """
-
-    box_xyxy: NDArray[np.float32]
-    landmarks_xy: NDArray[np.float32]
-    score: float
 
 
 class FacePack:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from vidref.errors import InputError
 from vidref.faces.boxes import overlaps
 from vidref.faces.candidates import likeness_of_stamps, stamp_of
+from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import CROP_PX, Placement, placement_of, take_crop
 from vidref.faces.likeness import Likeness, likeness_for
-from vidref.faces.pack import DetectedFace, FacePack
+from vidref.faces.pack import FacePack
 from vidref.faces.pictures import is_photo, read_picture
 from vidref.faces.quality import Quality, measure
 

@@ -26,10 +26,10 @@ from vidref.faces.association import (
     overlap,
     strays,
 )
+from vidref.faces.detected import DetectedFace
 from vidref.faces.followed import Embed, Finds, Followed
 from vidref.faces.geometry import Placement, placement_of
 from vidref.faces.motion import Motion
-from vidref.faces.pack import DetectedFace
 from vidref.faces.paths import Shot, Sighting, Track, whole_path
 from vidref.faces.stitch import stitched
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.faces.association import overlap
+from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, placement_of
-from vidref.faces.pack import DetectedFace, FacePack
+from vidref.faces.pack import FacePack
 from vidref.faces.paths import Track
 from vidref.faces.track import DETECT_EVERY, NEEDED, Arrival, Look, Tracker
 

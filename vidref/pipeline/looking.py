@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.faces.candidates import Candidate, Candidates, stamp_of, together
+from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import placement_of
-from vidref.faces.pack import DetectedFace, FacePack
+from vidref.faces.pack import FacePack
 from vidref.faces.paths import Track
 from vidref.faces.quality import measure
 from vidref.faces.track import DETECT_EVERY

@@ -46,8 +46,8 @@ class Composer:
         else:
             made = self._pasted(size, rng)
         if rng.random() < 0.5:
-            made = _mirrored(made)
-        return _weathered(made, rng)
+            made = mirrored(made)
+        return weathered(made, rng)
 
     def _scene(self, size: int, rng: np.random.Generator) -> Sample:
         draw = rng.random()
@@ -65,11 +65,11 @@ class Composer:
             centre = rng.uniform(0.3, 0.7, 2) * (width, height)
             scale = size / max(width, height) * np.exp(rng.uniform(-0.3, 1.2))
             at = np.array([size / 2, size / 2])
-        matrix = _placement(centre, at, scale, _angle(rng))
+        matrix = placement(centre, at, scale, _angle(rng))
         behind: Image | None = None
         if rng.random() < 0.7:
             behind = self._backdrop(size, rng)
-        return _placed(picture, matrix, size, behind)
+        return placed(picture, matrix, size, behind)
 
     def _backdrop(self, size: int, rng: np.random.Generator) -> Image:
         picture = self._without[rng.integers(len(self._without))]
@@ -101,10 +101,10 @@ class Composer:
             box = face.labels.boxes[0]
             wanted = np.exp(rng.uniform(np.log(14), np.log(size * 0.6)))
             scale = min(wanted / _extents(box[None])[0], 2.5 * 128 / side)
-            matrix = _placement(
+            matrix = placement(
                 (box[:2] + box[2:]) / 2, rng.uniform(0.02, 0.98, 2) * size, scale, _angle(rng)
             )
-            labels = _moved(face.labels, matrix, size)
+            labels = moved(face.labels, matrix, size)
             if not len(labels.sure) or any(_touch(labels.boxes[0], t.boxes[0]) for t in taken):
                 continue
             _paste(out, face.image, matrix, scale, rng)
@@ -159,7 +159,7 @@ def _angle(rng: np.random.Generator) -> float:
     return float(rng.normal(0, 0.1) if rng.random() < 0.65 else rng.uniform(-limit, limit))
 
 
-def _placement(
+def placement(
     centre: NDArray[np.floating], at: NDArray[np.floating], scale: float, angle: float
 ) -> NDArray[np.float64]:
     """The affine map that turns and scales about `centre` and puts it at `at`."""
@@ -180,10 +180,10 @@ def _reduced(
     return np.asarray(small, dtype=np.uint8), matrix
 
 
-def _placed(
+def placed(
     picture: Picture, matrix: NDArray[np.float64], size: int, behind: Image | None
 ) -> Sample:
-    labels = _moved(picture.labels, matrix, size)
+    labels = moved(picture.labels, matrix, size)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     source, matrix = _reduced(picture.image, matrix, scale)
     if behind is None:
@@ -196,7 +196,7 @@ def _placed(
     return Sample(np.asarray(image, dtype=np.uint8), labels)
 
 
-def _moved(labels: Labels, matrix: NDArray[np.float64], size: int) -> Labels:
+def moved(labels: Labels, matrix: NDArray[np.float64], size: int) -> Labels:
     """Labels under the map; faces outside are dropped, cut or tiny ones are no longer sure."""
     if not len(labels.sure):
         return labels
@@ -231,7 +231,7 @@ def _joined(parts: list[Labels]) -> Labels:
     )
 
 
-def _mirrored(sample: Sample) -> Sample:
+def mirrored(sample: Sample) -> Sample:
     width = sample.image.shape[1]
     boxes = sample.labels.boxes.copy()
     boxes[:, [0, 2]] = width - sample.labels.boxes[:, [2, 0]]
@@ -241,8 +241,11 @@ def _mirrored(sample: Sample) -> Sample:
     return Sample(image, Labels(boxes, landmarks, sample.labels.sure))
 
 
-def _weathered(sample: Sample, rng: np.random.Generator) -> Sample:
-    """Light, occlusion and degradation; their strengths follow the size of one of the faces."""
+def weathered(sample: Sample, rng: np.random.Generator, degraded: float = 0.35) -> Sample:
+    """Light, occlusion and degradation; their strengths follow the size of one of the faces.
+
+    `degraded` is the share of the samples that are blurred, reduced, noisy and compressed.
+    """
     image, labels = sample.image, sample.labels
     sure = np.flatnonzero(labels.sure)
     extents = _extents(labels.boxes)
@@ -255,7 +258,7 @@ def _weathered(sample: Sample, rng: np.random.Generator) -> Sample:
     if rng.random() < 0.1:
         image = face_augment.side_light(image, rng)
     draw = rng.random()
-    if draw < 0.35:
+    if draw < degraded:
         extent = float(extents[rng.choice(sure)]) if len(sure) else np.exp(rng.uniform(3, 5.3))
         scale = extent / 512
         image = face_augment.degrade(
@@ -266,7 +269,7 @@ def _weathered(sample: Sample, rng: np.random.Generator) -> Sample:
             noise=rng.uniform(0, 20),
             quality=int(rng.uniform(30, 100)),
         )
-    elif draw < 0.4:
+    elif draw < degraded + 0.05:
         image = face_augment.old_film(image, rng)
     return Sample(image, labels)
 
