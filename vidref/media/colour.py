@@ -94,10 +94,7 @@ def read_rgb(
     grid = box.on_chroma_grid(layout, frame.width, frame.height)
     rgb = _decode(_cut(channels(frame, layout), grid, layout), layout, colour, frame, grid)
     rgb = rgb[box.top - grid.top :, box.left - grid.left :]
-    rgb = rgb[: box.bottom - box.top, : box.right - box.left]
-    top, dtype = (255, np.uint8) if layout.bits <= 8 else (65535, np.uint16)
-    out: np.ndarray[Any, np.dtype[Any]] = np.rint(np.clip(rgb, 0, 1) * top).astype(dtype)
-    return out
+    return rgb[: box.bottom - box.top, : box.right - box.left]
 
 
 def write_rgb(
@@ -108,23 +105,27 @@ def write_rgb(
     mask: np.ndarray[Any, np.dtype[np.float32]],
 ) -> None:
     """Blend `rgb` into the frame's planes under `mask` (0..1); nothing moves where it is 0."""
+    import cv2
+
     layout = layout_of(frame.format.name)
     inside = box.clipped(frame.width, frame.height)
     rows = slice(inside.top - box.top, inside.bottom - box.top)
     columns = slice(inside.left - box.left, inside.right - box.left)
-    scale = np.float32(np.iinfo(rgb.dtype).max)
-    change = rgb[rows, columns].astype(np.float32) / scale
-    change -= read_rgb(frame, colour, inside).astype(np.float32) / (
-        255 if layout.bits <= 8 else 65535
+    old = read_rgb(frame, colour, inside)
+    change = cv2.addWeighted(
+        rgb[rows, columns], 1 / _top(rgb), old, -1 / _top(old), 0, dtype=cv2.CV_32F
     )
-    change *= mask[rows, columns, None]
     frame.make_writable()
     grid = inside.on_chroma_grid(layout, frame.width, frame.height)
-    padded = np.zeros((grid.bottom - grid.top, grid.right - grid.left, 3), np.float32)
-    top, left = inside.top - grid.top, inside.left - grid.left
-    padded[top : top + change.shape[0], left : left + change.shape[1]] = change
+    around = (
+        inside.top - grid.top,
+        grid.bottom - inside.bottom,
+        inside.left - grid.left,
+        grid.right - inside.right,
+    )
     views = _cut(channels(frame, layout), grid, layout)
-    for view, delta in zip(views, _encode_change(padded, layout, colour, frame), strict=True):
+    deltas = _encode_change(change, mask[rows, columns], around, layout, colour, frame)
+    for view, delta in zip(views, deltas, strict=True):
         _add(view, delta, layout)
 
 
@@ -185,62 +186,103 @@ def _decode(
     colour: Colour,
     frame: av.video.frame.VideoFrame,
     grid: Box,
-) -> np.ndarray[Any, np.dtype[np.float32]]:
+) -> np.ndarray[Any, np.dtype[Any]]:
+    # OpenCV, because it keeps to the caches: numpy's passes over float pictures took five times it.
+    import cv2
+
     black, span, chroma_span = _scales(layout, colour, frame.format.name)
-    first = ((cut[0] >> layout.shift).astype(np.float32) - np.float32(black)) / np.float32(span)
+    top, depth = (255, cv2.CV_8U) if layout.bits <= 8 else (65535, cv2.CV_16U)
+    samples = [_samples(view, layout) for view in cut]
+    # Offsets go first, so that grey, whose chroma is then 0, has three equal channels to the bit.
     if layout.is_grey:
-        return np.repeat(first[..., None], 3, axis=2)
+        whole = cv2.subtract(cv2.merge(samples * 3), (black,) * 4, dtype=cv2.CV_32F)
+        return np.asarray(cv2.multiply(whole, (top / span,) * 4, dtype=depth))
     if layout.is_rgb:
-        return np.stack([first, *(c.astype(np.float32) / np.float32(span) for c in cut[1:])], -1)
-    middle = np.float32(1 << (layout.bits - 1))
-    u, v = (((c >> layout.shift).astype(np.float32) - middle) / chroma_span for c in cut[1:])
+        whole = cv2.merge(samples)
+        if span == top:
+            return np.asarray(whole)
+        return np.asarray(cv2.multiply(whole, (top / span,) * 4, dtype=depth))
+    middle = float(1 << (layout.bits - 1))
     shape = (grid.bottom - grid.top, grid.right - grid.left)
-    yuv = np.stack([first, _spread(u, layout, shape), _spread(v, layout, shape)], -1)
-    inverse = np.linalg.inv(_rgb_to_yuv(*matrix_of(colour, frame.height))).astype(np.float32)
-    rgb: np.ndarray[Any, np.dtype[np.float32]] = yuv @ inverse.T
-    return rgb
+    yuv = cv2.merge([samples[0], *(_spread(plane, layout, shape) for plane in samples[1:])])
+    yuv = cv2.subtract(yuv, (black, middle, middle, 0), dtype=cv2.CV_32F)
+    inverse = np.linalg.inv(_rgb_to_yuv(*matrix_of(colour, frame.height)).astype(np.float64))
+    inverse[:, 0] = 1  # exactly, for the same reason
+    matrix = inverse * top / (span, chroma_span, chroma_span)
+    return np.asarray(cv2.add(cv2.transform(yuv, matrix.astype(np.float32)), 0.0, dtype=depth))
 
 
-def _spread(
-    chroma: np.ndarray[Any, np.dtype[np.float32]], layout: Layout, shape: tuple[int, int]
-) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _samples(view: Samples, layout: Layout) -> Samples:
+    """The samples' own numbers, side by side and in this machine's order of bytes."""
+    plain = np.ascontiguousarray(view, layout.dtype.newbyteorder("="))
+    return plain >> layout.shift if layout.shift else plain
+
+
+def _spread(chroma: Samples, layout: Layout, shape: tuple[int, int]) -> Samples:
+    import cv2
+
     across, down = (1 << shift for shift in layout.chroma_shift)
-    full = chroma.repeat(down, axis=0) if down > 1 else chroma
-    full = full.repeat(across, axis=1) if across > 1 else full
+    size = (chroma.shape[1] * across, chroma.shape[0] * down)
+    full = np.asarray(cv2.resize(chroma, size, interpolation=cv2.INTER_NEAREST))
     return full[: shape[0], : shape[1]]
 
 
 def _encode_change(
-    change: np.ndarray[Any, np.dtype[np.float32]],
+    change: np.ndarray[Any, np.dtype[Any]],
+    mask: np.ndarray[Any, np.dtype[np.float32]],
+    around: tuple[int, int, int, int],
     layout: Layout,
     colour: Colour,
     frame: av.video.frame.VideoFrame,
 ) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
-    """The change of every channel, in sample units, on that channel's own grid."""
+    """The change of every channel under the mask, in sample units, on that channel's own grid.
+
+    `around`: how much larger the grid is than the change (top, bottom, left, right).
+    """
+    import cv2
+
     _, span, chroma_span = _scales(layout, colour, frame.format.name)
+
+    def planes(matrix: np.ndarray[Any, Any], count: int) -> list[Any]:
+        mixed = cv2.split(cv2.transform(change, matrix.astype(np.float32)))[:count]
+        masked = [cv2.multiply(plane, mask, dst=plane) for plane in mixed]
+        if not any(around):
+            return masked
+        return [cv2.copyMakeBorder(plane, *around, cv2.BORDER_CONSTANT) for plane in masked]
+
     if layout.is_rgb:
-        return [change[..., i] * np.float32(span) for i in range(3)]
-    yuv = change @ _rgb_to_yuv(*matrix_of(colour, frame.height)).T
-    luma = yuv[..., 0] * np.float32(span)
+        return planes(np.eye(3) * span, 3)
+    scale = np.array([span, chroma_span, chroma_span])
+    matrix = _rgb_to_yuv(*matrix_of(colour, frame.height)) * scale[:, None]
     if layout.is_grey:
-        return [luma]
-    return [luma, *(_gather(yuv[..., i], layout) * np.float32(chroma_span) for i in (1, 2))]
+        return planes(matrix, 1)
+    luma, *chroma = planes(matrix, 3)
+    return [luma, *(_gather(plane, layout) for plane in chroma)]
 
 
 def _gather(
     full: np.ndarray[Any, np.dtype[np.float32]], layout: Layout
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Mean over each chroma sample's pixels; a cut block at the picture's edge repeats its last."""
+    import cv2
+
     across, down = (1 << shift for shift in layout.chroma_shift)
     high, wide = full.shape
-    padded = np.pad(full, ((0, -high % down), (0, -wide % across)), mode="edge")
-    blocks = padded.reshape(padded.shape[0] // down, down, padded.shape[1] // across, across)
-    mean: np.ndarray[Any, np.dtype[np.float32]] = blocks.mean(axis=(1, 3))
-    return mean
+    padded = cv2.copyMakeBorder(full, 0, -high % down, 0, -wide % across, cv2.BORDER_REPLICATE)
+    size = (padded.shape[1] // across, padded.shape[0] // down)
+    return np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _add(view: Samples, delta: np.ndarray[Any, np.dtype[np.float32]], layout: Layout) -> None:
+    import cv2
+
+    depth = cv2.CV_8U if layout.dtype.itemsize == 1 else cv2.CV_16U
+    new = np.asarray(cv2.add(_samples(view, layout), delta, dtype=depth))
     most = (1 << layout.bits) - 1
-    old = (view >> layout.shift).astype(np.float32)
-    new = np.clip(np.rint(old + delta), 0, most).astype(view.dtype) << layout.shift
-    np.copyto(view, new, where=np.rint(delta) != 0)
+    if most < np.iinfo(new.dtype).max:
+        np.minimum(new, most, out=new)
+    view[...] = new << layout.shift if layout.shift else new
+
+
+def _top(picture: np.ndarray[Any, np.dtype[Any]]) -> int:
+    return int(np.iinfo(picture.dtype).max)
