@@ -7,7 +7,6 @@ insightface's objects into plain arrays in source pixels, so that nothing else h
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,14 @@ from numpy.typing import NDArray
 from vidref import weights
 from vidref.errors import MissingDependencyError, ModelError
 from vidref.faces.detected import DetectedFace
-from vidref.faces.geometry import Placement, similarity, take_crop, to_frame
+from vidref.faces.finder import FILLING_PX, Finder
+from vidref.faces.geometry import Placement, similarity
+from vidref.faces.refiner import FILE as REFINER_FILE
+from vidref.faces.refiner import Refiner
 
 BUNDLED = "bundled"
 LOCAL_PACKS = Path("~/.insightface/models")
 FACE_PX = 112
-FILLING_PX = 256
-"""Frames are looked at in this size too: faces that fill a frame are beyond a detector's largest
-anchors at 640 px. Measured on collins-1: nothing found at 640 px alone, every face with both."""
-FILLS = 0.8
-"""Share of the frame's shorter side from which a face's square is said to fill it."""
-NEAR_PX = 192
-NEAR_SPAN = 1.8
-"""A window around a known face is this many times its square, and looked at in this size."""
-NEAR_INNER = 0.35
-"""Faces whose middle is further than this from a window's middle, in shares of it, are cut off."""
 TEMPLATE_112 = np.array(
     [
         [38.2946, 51.6963],
@@ -57,7 +49,13 @@ class FacePack:
     """A loaded pack. Frames and crops are RGB uint8; embeddings are rows of length one."""
 
     def __init__(
-        self, name: str, folder: Path, models: Any, least_score: float, same_person: float
+        self,
+        name: str,
+        folder: Path,
+        finder: Finder,
+        recogniser: Any,
+        least_score: float,
+        same_person: float,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -65,13 +63,14 @@ class FacePack:
         """Score from which something found is taken to be a face."""
         self.same_person = same_person
         """Cosine above which two faces are taken to be one person."""
-        self._models = models
-        self._detector = models.models["detection"]
-        self._recogniser = models.models["recognition"]
+        self._finder = finder
+        self._recogniser = recogniser
 
     def with_least_score(self, score: float) -> FacePack:
         """The same networks, taking more or less for a face."""
-        return FacePack(self.name, self.folder, self._models, score, self.same_person)
+        return FacePack(
+            self.name, self.folder, self._finder, self._recogniser, score, self.same_person
+        )
 
     @property
     def licence_note(self) -> str | None:
@@ -80,42 +79,15 @@ class FacePack:
 
     def detect(self, frame: NDArray[np.uint8]) -> list[DetectedFace]:
         """All faces of a frame, the best score first."""
-        found, points = self._detector.detect(
-            np.ascontiguousarray(frame[..., ::-1]), det_thresh=self.least_score
-        )
-        return _as_faces(found, points)
+        return self._finder.anywhere(frame, self.least_score)
 
     def detect_near(self, frame: NDArray[np.uint8], expected: Placement) -> list[DetectedFace]:
-        """The faces in an upright window around where one is expected, the best score first."""
-        if expected.size_px > FILLS * min(frame.shape[:2]):
-            return self._detect_filling(frame)
-        window = replace(expected, size_px=expected.size_px * NEAR_SPAN)
-        # Detectors know pictures that end in black; streaks of a repeated edge shrink what they
-        # find: on collins-1, whose face fills the frame, from 560 px to 415.
-        view = take_crop(frame, window, NEAR_PX, edge_repeats=False)
-        found, points = self._detector.detect(
-            np.ascontiguousarray(view[..., ::-1]),
-            input_size=(NEAR_PX, NEAR_PX),
-            det_thresh=self.least_score,
-        )
-        back = to_frame(window, NEAR_PX)
-        faces = []
-        for row, five in zip(found, points, strict=True):
-            if np.abs(five.mean(0) / NEAR_PX - 0.5).max() < NEAR_INNER:
-                middle = back[:, :2] @ (row[:2] + row[2:4]).astype(float) / 2 + back[:, 2]
-                half = (row[2:4] - row[:2]) * window.size_px / NEAR_PX / 2
-                box = np.concatenate([middle - half, middle + half]).astype(np.float32)
-                landmarks = (five @ back[:, :2].T + back[:, 2]).astype(np.float32)
-                faces.append(DetectedFace(box, landmarks, float(row[4])))
-        return faces
+        """The faces around where one is expected, the best score first."""
+        return self._finder.near(frame, expected, self.least_score)
 
-    def _detect_filling(self, frame: NDArray[np.uint8]) -> list[DetectedFace]:
-        """The faces that fill a frame: a window around one would show little else than black."""
-        size = (FILLING_PX, FILLING_PX)
-        found, points = self._detector.detect(
-            np.ascontiguousarray(frame[..., ::-1]), input_size=size, det_thresh=self.least_score
-        )
-        return _as_faces(found, points)
+    def propose(self, frame: NDArray[np.uint8]) -> list[DetectedFace]:
+        """What the detector takes for faces before anything looks again."""
+        return self._finder.proposals(frame, self.least_score)
 
     def embed(self, frame: NDArray[np.uint8], faces: list[DetectedFace]) -> NDArray[np.float32]:
         """One embedding a face of this frame, (n, d)."""
@@ -131,13 +103,6 @@ class FacePack:
         return _unit(vectors[: len(crops)] + vectors[len(crops) :])
 
 
-def _as_faces(found: Any, points: Any) -> list[DetectedFace]:
-    return [
-        DetectedFace(row[:4].astype(np.float32), five.astype(np.float32), float(row[4]))
-        for row, five in zip(found, points, strict=True)
-    ]
-
-
 def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> FacePack:
     """The pack that `--faces` names: `bundled`, an insightface pack's name, or a folder.
 
@@ -147,17 +112,19 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
     folder = find_pack(source)
     weights.verify(folder)
     bundled = folder == weights.FACE_PACK
-    models = _analysis(folder, threads)
-    if "recognition" not in models.models:
+    analysis = _analysis(folder, threads)
+    models = analysis.models
+    if "recognition" not in models:
         raise ModelError(
             f"{folder} holds no recogniser (a 112 px ArcFace-format ONNX file): "
             "choose another pack with --faces."
         )
-    models.prepare(ctx_id=0, det_size=[(detect_px, detect_px), (FILLING_PX, FILLING_PX)])
+    analysis.prepare(ctx_id=0, det_size=[(detect_px, detect_px), (FILLING_PX, FILLING_PX)])
     return FacePack(
         BUNDLED if bundled else source,
         folder,
-        models,
+        Finder(models["detection"], _refiner(folder, threads, models["detection"])),
+        models["recognition"],
         BUNDLED_LEAST_SCORE if bundled else OTHER_LEAST_SCORE,
         BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,
     )
@@ -188,7 +155,6 @@ def find_pack(source: str) -> Path:
 def _analysis(folder: Path, threads: int) -> Any:
     """insightface's object for a folder, its ways of failing turned into one sentence."""
     try:
-        import onnxruntime
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from insightface.app import FaceAnalysis
         from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
@@ -197,11 +163,6 @@ def _analysis(folder: Path, threads: int) -> Any:
             f"Finding faces needs insightface and onnxruntime ({error}): "
             "pip install insightface onnxruntime."
         ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Threads that wait by spinning take the cores from decoding: measured, 28 s of CPU instead of
-    # 15 for the analysis of 500 frames on two cores, and a third less speed.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     damaged = (
         DecodeError,
         OSError,
@@ -216,7 +177,7 @@ def _analysis(folder: Path, threads: int) -> Any:
         return FaceAnalysis(
             name=str(folder.resolve()),
             allowed_modules=["detection", "recognition"],
-            sess_options=options,
+            sess_options=_session_options(threads),
         )
     except AssertionError as error:
         raise ModelError(
@@ -228,6 +189,34 @@ def _analysis(folder: Path, threads: int) -> Any:
         raise ModelError(
             f"{folder} cannot be loaded as a face pack ({reason}): fetch it anew."
         ) from error
+
+
+def _session_options(threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that wait by spinning take the cores from decoding: measured, 28 s of CPU instead of
+    # 15 for the analysis of 500 frames on two cores, and a third less speed.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _refiner(folder: Path, threads: int, detector: Any) -> Refiner | None:
+    """The pack's refiner, if it has one, on the device that its detector is on."""
+    path = folder / REFINER_FILE
+    if not path.is_file():
+        return None
+    import onnxruntime
+
+    providers = detector.session.get_providers()
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), _session_options(threads), providers=providers
+        )
+    except Exception as error:  # onnxruntime raises classes of its own, one a kind of damage
+        raise ModelError(f"{path} cannot be loaded ({error}): install the pack anew.") from error
+    return Refiner(session)
 
 
 def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDArray[np.uint8]:

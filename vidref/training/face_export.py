@@ -17,8 +17,10 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from vidref.errors import MissingDependencyError, ModelError
+from vidref.faces.refiner import WINDOW_PX
 from vidref.training.detector_network import STRIDES, DetectorNetwork
 from vidref.training.recogniser_network import FACE_SIZE, RecogniserNetwork
+from vidref.training.refiner_network import RefinerNetwork
 
 OPSET = 17
 
@@ -43,6 +45,22 @@ def _rows(maps: Tensor, size: int) -> Tensor:
     return maps.permute(0, 2, 3, 1).reshape(-1, size)
 
 
+class RefinerOutputs(nn.Module):
+    """The refiner on windows as pictures are, uint8 BHWC, with its score between 0 and 1.
+
+    In this shape insightface does not take it for one of its own kinds of model.
+    """
+
+    def __init__(self, network: RefinerNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, ...]:
+        views = (windows.permute(0, 3, 1, 2).float() - 127.5) / 128
+        scores, boxes, points = self.network(views)
+        return scores.sigmoid(), boxes, points
+
+
 def read_network(weights: Path) -> nn.Module:
     """The network a `best.safetensors` was saved from; its header says which."""
     if not weights.is_file():
@@ -52,7 +70,9 @@ def read_network(weights: Path) -> nn.Module:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     parts = [json.loads(part) for part in re.findall(r"\[[^]]*\]|\d+", shape)]
     network: nn.Module
-    if len(parts) == 3:
+    if shape.startswith("refiner"):
+        network = RefinerNetwork(tuple(parts[0]), tuple(parts[1]))
+    elif len(parts) == 3:
         network = RecogniserNetwork(tuple(parts[0]), tuple(parts[1]), parts[2])
     elif len(parts) == 2:
         network = DetectorNetwork(tuple(parts[0]), parts[1])
@@ -87,6 +107,21 @@ def export_recogniser(network: RecogniserNetwork, path: Path) -> None:
         input_names=["faces"],
         output_names=["embeddings"],
         dynamic_axes={"faces": {0: "batch"}, "embeddings": {0: "batch"}},
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    store_half(path)
+
+
+def export_refiner(network: RefinerNetwork, path: Path) -> None:
+    names = ["scores", "boxes", "points"]
+    torch.onnx.export(
+        RefinerOutputs(network).eval(),
+        (torch.zeros(1, WINDOW_PX, WINDOW_PX, 3, dtype=torch.uint8),),
+        str(path),
+        input_names=["windows"],
+        output_names=names,
+        dynamic_axes={name: {0: "batch"} for name in ["windows", *names]},
         opset_version=OPSET,
         dynamo=False,
     )

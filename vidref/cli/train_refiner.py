@@ -1,0 +1,48 @@
+"""`vidref train refiner`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vidref.cli.face_training import face_training_options
+
+
+@click.command()
+@face_training_options("train-refiner.yaml")
+@click.option(
+    "--lures-of",
+    metavar="PACK",
+    default="bundled",
+    show_default=True,
+    help="The pack whose detector's mistakes it learns to refuse.",
+)
+def refiner(
+    data: Path,
+    out: Path,
+    config: Path,
+    minutes: float | None,
+    resume: bool,
+    threads: int | None,
+    export: Path | None,
+    lures_of: str,
+) -> None:
+    """Train the refiner, which looks again at what the detector found."""
+    import torch
+
+    from vidref.training.face_export import export_refiner, read_network
+    from vidref.training.face_recipe import read_recipe
+    from vidref.training.refiner_network import RefinerNetwork
+    from vidref.training.refiner_train import RefinerRecipe, train_refiner
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    recipe = read_recipe(RefinerRecipe, config, minutes)
+    folder = train_refiner(recipe, data, out, resume, lures_of)
+    click.echo(folder / "best.safetensors")
+    if export is not None:
+        network = read_network(folder / "best.safetensors")
+        assert isinstance(network, RefinerNetwork)
+        export_refiner(network, export)
+        click.echo(export)

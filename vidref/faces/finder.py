@@ -1,0 +1,156 @@
+"""Finds the faces of a frame, anywhere or where they are expected, with a pack's networks.
+
+The detector is insightface's object for an SCRFD file. Where the pack has a refiner, the detector
+only proposes: what is a face, where it is and its points are the refiner's word.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.boxes import suppress
+from vidref.faces.detected import DetectedFace
+from vidref.faces.geometry import Placement, take_crop, to_frame
+from vidref.faces.refiner import SPAN, Refiner, window_of_box
+
+FILLING_PX = 256
+"""Frames are looked at in this size too: faces that fill a frame are beyond a detector's largest
+anchors at 640 px. Measured on collins-1: nothing found at 640 px alone, every face with both."""
+FILLS = 0.8
+"""Share of the frame's shorter side from which a face's square is said to fill it."""
+NEAR_PX = 192
+NEAR_SPAN = 1.8
+"""A window around a known face is this many times its square, and looked at in this size."""
+NEAR_INNER = 0.35
+"""Faces whose middle is further than this from a window's middle, in shares of it, are cut off."""
+BOX_SHARE, BOX_LOWER = 0.725, 0.055
+"""A face's box in its square: longer side, and how much lower its middle is, in shares of the side
+(medians of 3,736 single faces of the train split)."""
+PROPOSED = 0.2
+MOST_PROPOSED = 40
+"""Score from which the detector's word is worth a second look, and of how many a frame at most."""
+SAME_FACE = 0.4
+"""Overlap from which two boxes are one face."""
+
+
+class Finder:
+    """A pack's detector and, if it has one, its refiner; frames are RGB uint8."""
+
+    def __init__(self, detector: Any, refiner: Refiner | None) -> None:
+        self._detector = detector
+        self._refiner = refiner
+
+    def anywhere(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
+        """All faces of a frame, the best score first."""
+        if self._refiner is None:
+            return self.proposals(frame, least)
+        found = self.proposals(frame, PROPOSED)[:MOST_PROPOSED]
+        return self._refined(self._refiner, frame, found, least)
+
+    def proposals(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
+        """What the detector alone takes for faces."""
+        return _as_faces(
+            *self._detector.detect(np.ascontiguousarray(frame[..., ::-1]), det_thresh=least)
+        )
+
+    def near(
+        self, frame: NDArray[np.uint8], expected: Placement, least: float
+    ) -> list[DetectedFace]:
+        """The faces around where one is expected, the best score first."""
+        if self._refiner is None:
+            return self._detect_near(frame, expected, least)
+        seen = self._refiner.look(frame, [window_of(expected)])
+        sure = [face for face in seen if face.score >= least and _inside(face, expected)]
+        # It has moved further than a window shows, or is hidden: worth the detector's wider look.
+        return sure or self._refined(
+            self._refiner, frame, self._detect_near(frame, expected, PROPOSED), least
+        )
+
+    def _refined(
+        self,
+        refiner: Refiner,
+        frame: NDArray[np.uint8],
+        proposed: list[DetectedFace],
+        least: float,
+    ) -> list[DetectedFace]:
+        looks = refiner.look(frame, [window_of_box(face.box_xyxy) for face in proposed])
+        faces = [
+            replace(look, score=joint_score(first.score, look.score))
+            for first, look in zip(proposed, looks, strict=True)
+        ]
+        faces = [face for face in faces if face.score >= least]
+        if not faces:
+            return []
+        boxes = np.stack([face.box_xyxy for face in faces])
+        scores = np.array([face.score for face in faces], np.float32)
+        return [faces[index] for index in suppress(boxes, scores, SAME_FACE)]
+
+    def _detect_near(
+        self, frame: NDArray[np.uint8], expected: Placement, least: float
+    ) -> list[DetectedFace]:
+        """The detector's word on an upright window around where a face is expected."""
+        if expected.size_px > FILLS * min(frame.shape[:2]):
+            return self._detect_filling(frame, least)
+        window = replace(expected, size_px=expected.size_px * NEAR_SPAN)
+        # Detectors know pictures that end in black; streaks of a repeated edge shrink what they
+        # find: on collins-1, whose face fills the frame, from 560 px to 415.
+        view = take_crop(frame, window, NEAR_PX, edge_repeats=False)
+        found, points = self._detector.detect(
+            np.ascontiguousarray(view[..., ::-1]),
+            input_size=(NEAR_PX, NEAR_PX),
+            det_thresh=least,
+        )
+        back = to_frame(window, NEAR_PX)
+        faces = []
+        for row, five in zip(found, points, strict=True):
+            if np.abs(five.mean(0) / NEAR_PX - 0.5).max() < NEAR_INNER:
+                middle = back[:, :2] @ (row[:2] + row[2:4]).astype(float) / 2 + back[:, 2]
+                half = (row[2:4] - row[:2]) * window.size_px / NEAR_PX / 2
+                box = np.concatenate([middle - half, middle + half]).astype(np.float32)
+                landmarks = (five @ back[:, :2].T + back[:, 2]).astype(np.float32)
+                faces.append(DetectedFace(box, landmarks, float(row[4])))
+        return faces
+
+    def _detect_filling(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
+        """The faces that fill a frame: a window around one would show little else than black."""
+        return _as_faces(
+            *self._detector.detect(
+                np.ascontiguousarray(frame[..., ::-1]),
+                input_size=(FILLING_PX, FILLING_PX),
+                det_thresh=least,
+            )
+        )
+
+
+def joint_score(proposed: float, refined: float) -> float:
+    """What both looks together say; either may veto."""
+    return math.sqrt(proposed * refined)
+
+
+def window_of(expected: Placement) -> NDArray[np.float64]:
+    """The refiner's window for a face that is expected in this square."""
+    lower = BOX_LOWER * expected.size_px
+    x = expected.centre_xy[0] - lower * math.sin(expected.angle)
+    y = expected.centre_xy[1] + lower * math.cos(expected.angle)
+    return np.array([x, y, SPAN * BOX_SHARE * expected.size_px])
+
+
+def _inside(face: DetectedFace, expected: Placement) -> bool:
+    """Near enough to a window's middle, and of its size, to be judged well in that window."""
+    low, high = face.box_xyxy[:2], face.box_xyxy[2:]
+    x, y, side = window_of(expected)
+    off = float(np.abs((low + high) / 2 - (x, y)).max()) / side
+    factor = float((high - low).max()) * SPAN / side
+    return bool(off < 0.2 and 0.65 < factor < 1.5)
+
+
+def _as_faces(found: Any, points: Any) -> list[DetectedFace]:
+    return [
+        DetectedFace(row[:4].astype(np.float32), five.astype(np.float32), float(row[4]))
+        for row, five in zip(found, points, strict=True)
+    ]

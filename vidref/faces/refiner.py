@@ -1,0 +1,79 @@
+"""A second look at each face: is it one, where exactly, and its points.
+
+A detector finds faces in a whole frame at many sizes at once, and its points are rough, above all
+on heads that are turned or wear glasses. The refiner (`refiner.onnx` in a pack's folder) sees one
+window at a time, always at the same size. insightface does not know this kind of file and skips it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidref.faces.detected import DetectedFace
+
+FILE = "refiner.onnx"
+WINDOW_PX = 96
+SPAN = 1.6
+"""A window is a square of this many times the longer side of the box it is drawn around."""
+SMALLEST_WINDOW_PX = 8
+
+
+class Refiner:
+    """A loaded refiner; frames are RGB uint8."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+
+    def look(
+        self, frame: NDArray[np.uint8], windows: list[NDArray[np.float64]]
+    ) -> list[DetectedFace]:
+        """What each window (centre x, y, side in frame pixels) holds; the score is its own."""
+        if not windows:
+            return []
+        whole = [_whole_pixels(window) for window in windows]
+        views = np.stack([_view(frame, *window) for window in whole])
+        scores, boxes, points = self._session.run(None, {self._input: views})
+        faces = []
+        for (left, top, side), score, box, five in zip(whole, scores, boxes, points, strict=True):
+            middle = np.array([left, top]) + side / 2 - 0.5
+            centre, half = middle + box[:2] * side, np.exp(box[2:]) * side / 2
+            faces.append(
+                DetectedFace(
+                    np.concatenate([centre - half, centre + half]).astype(np.float32),
+                    (middle + five * side).astype(np.float32),
+                    float(score),
+                )
+            )
+        return faces
+
+
+def window_of_box(box_xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The window around a box."""
+    low, high = box_xyxy[:2].astype(float), box_xyxy[2:].astype(float)
+    return np.array([*(low + high) / 2, SPAN * (high - low).max()])
+
+
+def _whole_pixels(window: NDArray[np.float64]) -> tuple[int, int, int]:
+    """Left, top and side. Cut at whole pixels, nothing but the view itself is resampled."""
+    side = max(SMALLEST_WINDOW_PX, round(float(window[2])))
+    left, top = np.rint(window[:2] + 0.5 - side / 2).astype(int)
+    return int(left), int(top), side
+
+
+def _view(frame: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8]:
+    """The window at the network's size; beyond the frame's edge it is black."""
+    import cv2
+
+    within = frame[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
+    if within.shape[:2] != (side, side):
+        canvas = np.zeros((side, side, 3), np.uint8)
+        if within.size:
+            y, x = max(-top, 0), max(-left, 0)
+            canvas[y : y + within.shape[0], x : x + within.shape[1]] = within
+        within = canvas
+    how = cv2.INTER_AREA if side > WINDOW_PX else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(within, (WINDOW_PX, WINDOW_PX), interpolation=how), np.uint8)
