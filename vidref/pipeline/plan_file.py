@@ -80,7 +80,7 @@ def plan_text(plan: Plan, folder: Path) -> str:
         path = Path(photo["photo"])
         inside = path.is_relative_to(folder)
         photo["photo"] = path.relative_to(folder).as_posix() if inside else str(path)
-    return _laid_out({MARK: VERSION, **tree}) + "\n"
+    return laid_out({MARK: VERSION, **tree}) + "\n"
 
 
 class _Wrong(Exception):
@@ -199,7 +199,7 @@ def _contradictions(plan: Plan) -> Iterator[_Wrong]:
                 yield _Wrong(what, ("tracks", i, "path", k))
 
 
-def _laid_out(value: Any, indent: str = "") -> str:
+def laid_out(value: Any, indent: str = "") -> str:
     """JSON in which whatever fits on a line stands on one."""
     flat = json.dumps(value, ensure_ascii=False)
     if len(indent) + len(flat) <= WIDTH or not isinstance(value, dict | list) or not value:
@@ -207,12 +207,12 @@ def _laid_out(value: Any, indent: str = "") -> str:
     deeper = indent + " "
     if isinstance(value, dict):
         rows = [
-            f"{json.dumps(k, ensure_ascii=False)}: {_laid_out(v, deeper)}" for k, v in value.items()
+            f"{json.dumps(k, ensure_ascii=False)}: {laid_out(v, deeper)}" for k, v in value.items()
         ]
         return "{\n" + ",\n".join(deeper + row for row in rows) + f"\n{indent}}}"
     if all(not isinstance(item, dict) for item in value):
         return "[\n" + _filled(value, deeper) + f"\n{indent}]"
-    rows = [_laid_out(item, deeper) for item in value]
+    rows = [laid_out(item, deeper) for item in value]
     return "[\n" + ",\n".join(deeper + row for row in rows) + f"\n{indent}]"
 
 

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from vidref.errors import OutputError
 from vidref.media.unfinished import UnfinishedFile
+from vidref.pipeline.account import (
+    MARK,
+    Account,
+    LeftAlone,
+    Likeness,
+    Network,
+    PersonAccount,
+    RefusedReference,
+    SourceAccount,
+    TrackAccount,
+    UsedReference,
+    account_text,
+)
 from vidref.pipeline.identity import Facts, summary
-from vidref.pipeline.plan import FrameReference, Reference
+from vidref.pipeline.plan import FrameReference, Plan, PlannedPerson, Reference
 from vidref.pipeline.restoration import Restoration
 from vidref.settings import Settings
 from vidref.version import __version__
 
-VERSION = 1
+VERSION: Literal[2] = 2
 SHORT = 12
 """Digits of a SHA-256 in the sentence; the JSON has all of them."""
 
@@ -34,7 +47,7 @@ def check_sidecar(output: Path, overwrite: bool) -> None:
     if overwrite or not path.exists():
         return
     try:
-        is_ours = "vidref_sidecar" in json.loads(path.read_bytes())
+        is_ours = MARK in json.loads(path.read_bytes())
     except (OSError, ValueError, TypeError):
         is_ours = False
     if not is_ours:
@@ -74,61 +87,84 @@ def statement(restoration: Restoration, settings: Settings) -> str:
     )
 
 
-def sidecar(restoration: Restoration, settings: Settings, identity: Facts) -> dict[str, Any]:
+def sidecar(restoration: Restoration, settings: Settings, identity: Facts) -> Account:
     """The JSON's content."""
     plan, model = restoration.plan, restoration.model
-    return {
-        "vidref_sidecar": VERSION,
-        "vidref": __version__,
-        "source": {"name": plan.source.name, "bytes": plan.source.bytes},
-        "model": {"name": model.name, "sha256": model.sha256},
-        "face_pack": {"name": plan.face_pack.name, "sha256": plan.face_pack.sha256},
-        "settings": settings.model.model_dump(mode="json"),
-        "people": [
-            {
-                "id": person.id,
-                "name": person.name,
-                "restored": person.restore,
-                "why": person.why,
-                "confidence": person.confidence,
-                "references": [_described(r) for r in plan.references_of(person.id)],
-                "identity": summary(identity[person.id]) if person.id in identity else None,
-                "looks": identity.get(person.id, []),
-            }
-            for person in plan.people
-        ],
-        "left_alone": [
-            {
-                "track": track.id,
-                "person": track.person,
-                "first_pts": track.first_pts,
-                "last_pts": track.last_pts,
-                "why": track.why if not track.restore else plan.person(track.person).why,
-            }
+    return Account(
+        vidref_sidecar=VERSION,
+        vidref=__version__,
+        source=_source(plan, settings),
+        model=Network(model.name, model.sha256),
+        face_pack=Network(plan.face_pack.name, plan.face_pack.sha256),
+        settings=settings.model.model_dump(mode="json"),
+        people=tuple(_person(plan, person, identity.get(person.id, [])) for person in plan.people),
+        tracks=tuple(
+            TrackAccount(track.id, track.person, plan.is_restored(track), track.why, track.path)
+            for track in plan.tracks
+        ),
+        shots=plan.shots,
+        left_alone=tuple(
+            LeftAlone(
+                track.id,
+                track.person,
+                track.first_pts,
+                track.last_pts,
+                track.why if not track.restore else plan.person(track.person).why,
+            )
             for track in plan.tracks
             if not plan.is_restored(track)
-        ],
-        "notes": list(plan.notes),
-    }
+        ),
+        notes=plan.notes,
+    )
 
 
-def write_sidecar(path: Path, content: dict[str, Any]) -> None:
+def write_sidecar(path: Path, account: Account) -> None:
     unfinished = UnfinishedFile(path)
     try:
-        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        unfinished.path.write_text(text, encoding="utf-8")
+        unfinished.path.write_text(account_text(account), encoding="utf-8")
     except BaseException:
         unfinished.discard()
         raise
     unfinished.keep()
 
 
-def _described(reference: Reference) -> dict[str, Any]:
+def _source(plan: Plan, settings: Settings) -> SourceAccount:
+    was = plan.source
+    return SourceAccount(
+        was.name, was.bytes, was.fingerprint, was.width, was.height, str(was.pixel_aspect),
+        str(was.time_base), was.frames, was.first_pts, was.last_pts,
+        str(settings.span.bounds[0]),
+    )  # fmt: skip
+
+
+def _person(plan: Plan, person: PlannedPerson, looks: list[list[float]]) -> PersonAccount:
+    return PersonAccount(
+        id=person.id,
+        name=person.name,
+        restored=person.restore,
+        why=person.why,
+        confidence=person.confidence,
+        references=tuple(_used(reference) for reference in plan.references_of(person.id)),
+        set_aside=tuple(
+            RefusedReference(
+                item.reason, item.pts, item.photo.name if item.photo else None, item.quality
+            )
+            for item in person.set_aside
+        ),
+        identity=_likeness(looks),
+        looks=tuple((time_s, before, after) for time_s, before, after in looks),
+    )
+
+
+def _likeness(looks: list[list[float]]) -> Likeness | None:
+    if not looks:
+        return None
+    means = summary(looks)
+    return Likeness(int(means["looks"]), means["before"], means["after"])
+
+
+def _used(reference: Reference) -> UsedReference:
+    told = (reference.quality, reference.weight, reference.face)
     if isinstance(reference, FrameReference):
-        return {"pts": reference.pts, "quality": reference.quality, "weight": reference.weight}
-    return {
-        "photo": reference.photo.name,
-        "sha256": reference.sha256,
-        "quality": reference.quality,
-        "weight": reference.weight,
-    }
+        return UsedReference(*told, pts=reference.pts)
+    return UsedReference(*told, photo=reference.photo.name, sha256=reference.sha256)
