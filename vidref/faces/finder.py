@@ -28,6 +28,7 @@ NEAR_SPAN = 1.8
 """A window around a known face is this many times its square, and looked at in this size."""
 NEAR_INNER = 0.35
 """Faces whose middle is further than this from a window's middle, in shares of it, are cut off."""
+LARGEST_STRIDE = 32
 BOX_SHARE, BOX_LOWER = 0.725, 0.055
 """A face's box in its square: longer side, and how much lower its middle is, in shares of the side
 (medians of 3,736 single faces of the train split)."""
@@ -41,9 +42,10 @@ SAME_FACE = 0.4
 class Finder:
     """A pack's detector and, if it has one, its refiner; frames are RGB uint8."""
 
-    def __init__(self, detector: Any, refiner: Refiner | None) -> None:
+    def __init__(self, detector: Any, refiner: Refiner | None, detect_px: int) -> None:
         self._detector = detector
         self._refiner = refiner
+        self._detect_px = detect_px
 
     def anywhere(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
         """All faces of a frame, the best score first."""
@@ -53,10 +55,10 @@ class Finder:
         return self._refined(self._refiner, frame, found, least)
 
     def proposals(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
-        """What the detector alone takes for faces."""
-        return _as_faces(
-            *self._detector.detect(np.ascontiguousarray(frame[..., ::-1]), det_thresh=least)
-        )
+        """What the detector alone takes for faces, the best score first."""
+        faces = self._detect(frame, self._detect_px, least)
+        faces += self._detect(frame, FILLING_PX, least)
+        return _distinct(faces)
 
     def near(
         self, frame: NDArray[np.uint8], expected: Placement, least: float
@@ -83,19 +85,15 @@ class Finder:
             replace(look, score=joint_score(first.score, look.score))
             for first, look in zip(proposed, looks, strict=True)
         ]
-        faces = [face for face in faces if face.score >= least]
-        if not faces:
-            return []
-        boxes = np.stack([face.box_xyxy for face in faces])
-        scores = np.array([face.score for face in faces], np.float32)
-        return [faces[index] for index in suppress(boxes, scores, SAME_FACE)]
+        return _distinct([face for face in faces if face.score >= least])
 
     def _detect_near(
         self, frame: NDArray[np.uint8], expected: Placement, least: float
     ) -> list[DetectedFace]:
         """The detector's word on an upright window around where a face is expected."""
         if expected.size_px > FILLS * min(frame.shape[:2]):
-            return self._detect_filling(frame, least)
+            # A window around a face that fills the frame would show little else than black.
+            return self._detect(frame, FILLING_PX, least)
         window = replace(expected, size_px=expected.size_px * NEAR_SPAN)
         # Detectors know pictures that end in black; streaks of a repeated edge shrink what they
         # find: on collins-1, whose face fills the frame, from 560 px to 415.
@@ -116,15 +114,25 @@ class Finder:
                 faces.append(DetectedFace(box, landmarks, float(row[4])))
         return faces
 
-    def _detect_filling(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
-        """The faces that fill a frame: a window around one would show little else than black."""
-        return _as_faces(
-            *self._detector.detect(
-                np.ascontiguousarray(frame[..., ::-1]),
-                input_size=(FILLING_PX, FILLING_PX),
-                det_thresh=least,
-            )
+    def _detect(self, frame: NDArray[np.uint8], px: int, least: float) -> list[DetectedFace]:
+        """The detector's word on the whole frame, its longer side made this long."""
+        import cv2
+
+        scale = px / max(frame.shape[:2])
+        size = [max(1, round(side * scale)) for side in frame.shape[1::-1]]
+        # insightface would reduce without averaging, which noise and fine patterns do not survive,
+        # and fill up to a square: on a 16:9 frame that is nearly half of the work.
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        view = cv2.resize(frame, size, interpolation=how)
+        whole = tuple(math.ceil(side / LARGEST_STRIDE) * LARGEST_STRIDE for side in size)
+        found, points = self._detector.detect(
+            np.ascontiguousarray(view[..., ::-1]), input_size=whole, det_thresh=least
         )
+        across = np.array([frame.shape[1] / size[0], frame.shape[0] / size[1]], np.float32)
+        return [
+            DetectedFace(row[:4] * np.tile(across, 2), five * across, float(row[4]))
+            for row, five in zip(found, points, strict=True)
+        ]
 
 
 def joint_score(proposed: float, refined: float) -> float:
@@ -149,8 +157,10 @@ def _inside(face: DetectedFace, expected: Placement) -> bool:
     return bool(off < 0.2 and 0.65 < factor < 1.5)
 
 
-def _as_faces(found: Any, points: Any) -> list[DetectedFace]:
-    return [
-        DetectedFace(row[:4].astype(np.float32), five.astype(np.float32), float(row[4]))
-        for row, five in zip(found, points, strict=True)
-    ]
+def _distinct(faces: list[DetectedFace]) -> list[DetectedFace]:
+    """Each face once, the best score first."""
+    if not faces:
+        return []
+    boxes = np.stack([face.box_xyxy for face in faces])
+    scores = np.array([face.score for face in faces], np.float32)
+    return [faces[index] for index in suppress(boxes, scores, SAME_FACE)]

@@ -106,8 +106,8 @@ class FacePack:
 def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> FacePack:
     """The pack that `--faces` names: `bundled`, an insightface pack's name, or a folder.
 
-    `threads` 0 leaves the number to onnxruntime. `detect_px` divides by 32: frames are fitted
-    into a square of that size for detection, and into a smaller one for faces that fill them.
+    `threads` 0 leaves the number to onnxruntime. To be searched, a frame's longer side is made
+    `detect_px` long, and once more a good deal shorter, for faces that fill the frame.
     """
     folder = find_pack(source)
     weights.verify(folder)
@@ -119,11 +119,11 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
             f"{folder} holds no recogniser (a 112 px ArcFace-format ONNX file): "
             "choose another pack with --faces."
         )
-    analysis.prepare(ctx_id=0, det_size=[(detect_px, detect_px), (FILLING_PX, FILLING_PX)])
+    analysis.prepare(ctx_id=0, det_size=(FILLING_PX, FILLING_PX))
     return FacePack(
         BUNDLED if bundled else source,
         folder,
-        Finder(models["detection"], _refiner(folder, threads, models["detection"])),
+        Finder(models["detection"], _refiner(folder, threads, models["detection"]), detect_px),
         models["recognition"],
         BUNDLED_LEAST_SCORE if bundled else OTHER_LEAST_SCORE,
         BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,
