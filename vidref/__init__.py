@@ -12,7 +12,7 @@ from vidref.errors import VidrefError
 from vidref.version import __version__
 
 if TYPE_CHECKING:
-    from vidref.api import analyse, load_people, restore, restore_frames
+    from vidref.api import analyse, compare, load_people, restore, restore_frames
     from vidref.pipeline.plan import Plan
     from vidref.pipeline.progress import Progress
     from vidref.pipeline.result import RestoreResult
@@ -26,6 +26,7 @@ __all__ = [
     "VidrefError",
     "__version__",
     "analyse",
+    "compare",
     "load_people",
     "restore",
     "restore_frames",
@@ -37,6 +38,7 @@ _HOMES = {
     "RestoreResult": "vidref.pipeline.result",
     "Settings": "vidref.settings",
     "analyse": "vidref.api",
+    "compare": "vidref.api",
     "load_people": "vidref.api",
     "restore": "vidref.api",
     "restore_frames": "vidref.api",

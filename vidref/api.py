@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidref.errors import SettingsError
 from vidref.faces.photos import NamedPerson
 from vidref.media.raw_frames import read_frames, write_frames
 from vidref.media.stills import find_stills, is_stills
@@ -19,7 +20,7 @@ from vidref.pipeline.progress import OnProgress, ignore_progress
 from vidref.pipeline.restore import restore_clip, restore_pictures
 from vidref.pipeline.result import RestoreResult
 from vidref.pipeline.target import PIPE, check_target, plan_clip
-from vidref.settings import Settings
+from vidref.settings import Settings, parse_time
 
 
 def restore(
@@ -105,6 +106,51 @@ def analyse_with(
     if output is not None:
         save_plan(plan, output)
     return plan
+
+
+def compare(
+    before: str | Path,
+    after: str | Path,
+    output: str | Path,
+    *,
+    video: Literal["side", "split"] | None = None,
+    shift: float | str | Fraction | None = None,
+    config: str | Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+    **flags: Any,
+) -> list[str]:
+    """Show two clips (photos, folders) in step: a page, or a clip where `video` names a layout.
+
+    `after` begins `shift` seconds into `before`; None: as its sidecar says. Returns the sentences
+    that the user should read.
+    """
+    paths = Path(before), Path(after), Path(output)
+    return compare_with(*paths, _settings(config, flags), video, shift, on_progress)
+
+
+def compare_with(
+    before: Path,
+    after: Path,
+    output: Path,
+    settings: Settings,
+    video: Literal["side", "split"] | None = None,
+    shift: float | str | Fraction | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> list[str]:
+    """The same with settings that are validated already."""
+    from vidref.report.compare import compare_clips
+
+    try:
+        told = parse_time(shift)
+    except ValueError as error:
+        raise SettingsError(f"--shift: {error}.") from error
+    return compare_clips(before, after, output, settings, video, told, on_progress)
+
+
+def default_comparison(after: Path, video: str | None) -> Path:
+    """`NAME.compare.html` beside the restored clip, or NAME.compare.EXT for a clip."""
+    name = after.resolve().name if after.is_dir() else after.stem
+    return after.with_name(f"{name}.compare{after.suffix if video else '.html'}")
 
 
 def load_people(source: str | Path, *, pack: str = "bundled") -> list[NamedPerson]:
