@@ -47,9 +47,16 @@ def restore_with(
     on_progress: OnProgress = ignore_progress,
 ) -> RestoreResult:
     """The same with settings that are validated already."""
-    if source != PIPE and is_stills(source):
-        return restore_pictures(source, output, settings, on_progress)
-    return restore_clip(source, output, settings, on_progress)
+    stills = source != PIPE and is_stills(source)
+    run = restore_pictures if stills else restore_clip
+    wanted = settings.evidence
+    if not (wanted.report or wanted.uncertainty or wanted.c2pa):
+        return run(source, output, settings, on_progress)
+    from vidref.report.after_restore import restore_with_evidence
+
+    return restore_with_evidence(
+        output, settings, on_progress, lambda watch: run(source, output, settings, watch)
+    )
 
 
 def plan_with(source: Path, output: Path, settings: Settings) -> dict[str, Any]:

@@ -67,6 +67,11 @@ WORDS = {
     "drop": "output.drop",
     "overwrite": "output.overwrite",
     "deinterlace": "picture.deinterlace",
+    "report": "evidence.report",
+    "uncertainty": "evidence.uncertainty",
+    "c2pa": "evidence.c2pa",
+    "cert": "evidence.certificate",
+    "key": "evidence.key",
     "threads": "threads",
 }
 """The words of the command line and of the Python API, and the settings that they mean."""
@@ -148,6 +153,22 @@ class FacesSettings(_Branch):
     plan: Path | None
 
 
+class EvidenceSettings(_Branch):
+    """What is written for whoever must defend the result; nothing of it changes the picture."""
+
+    report: bool
+    uncertainty: bool
+    c2pa: bool
+    certificate: Path | None
+    key: Path | None
+
+    @model_validator(mode="after")
+    def _is_signed_with_something(self) -> EvidenceSettings:
+        if self.c2pa and (self.certificate is None or self.key is None):
+            raise ValueError("--c2pa signs the file: name --cert (a chain in PEM) and --key")
+        return self
+
+
 class JobSettings(_Branch):
     """How long work is cut up, so that nothing finished is lost."""
 
@@ -163,6 +184,7 @@ class Settings(_Branch):
     picture: PictureSettings
     faces: FacesSettings
     model: ModelSettings
+    evidence: EvidenceSettings
     job: JobSettings
     threads: Annotated[int, Field(ge=0)]
     queue_frames: Annotated[int, Field(ge=1)]

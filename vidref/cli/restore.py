@@ -53,6 +53,26 @@ from vidref.cli.progress import Reporter
     default=None,
     help="Begin anew; without it an interrupted job is continued.",
 )
+@click.option(
+    "--report", is_flag=True, default=None, help="Write a page about the run beside the output."
+)
+@click.option(
+    "--uncertainty",
+    is_flag=True,
+    default=None,
+    help="Measure what of each face is supported by evidence; for the page and the sidecar.",
+)
+@click.option("--c2pa", is_flag=True, default=None, help="Sign the output (Content Credentials).")
+@click.option(
+    "--cert",
+    type=click.Path(path_type=Path, readable=False),
+    help="With --c2pa: the signer's certificate chain (PEM).",
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, readable=False),
+    help="With --c2pa: the signer's private key (PEM).",
+)
 @click.option("--start", help="Begin here (seconds, m:s or h:m:s).")
 @click.option("--end", help="Stop before this time.")
 @click.option("--preview", metavar="SECONDS", help="Only so many seconds, from --start.")
@@ -114,6 +134,7 @@ def restore(
             "encoder": result.encoder,
             "faces": result.faces,
             "sidecar": None if result.sidecar is None else str(result.sidecar),
+            "report": None if result.report is None else str(result.report),
             "warnings": list(result.warnings),
         }
     )

@@ -19,7 +19,10 @@ from vidref.pipeline.target import Target
 from vidref.settings import Settings
 from vidref.version import __version__
 
-NOT_SEEN = {"output.overwrite", "job.restart", "queue_frames", "model.batch", "model.where"}
+NOT_SEEN = {
+    *("output.overwrite", "job.restart", "queue_frames", "model.batch", "model.where"),
+    *(f"evidence.{name}" for name in ("report", "uncertainty", "c2pa", "certificate", "key")),
+}
 """Settings that change nothing in the output; the model is known by its hash."""
 
 

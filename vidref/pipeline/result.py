@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vidref.pipeline.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -19,3 +23,6 @@ class RestoreResult:
     faces: int = 0
     """Faces rebuilt, over all frames."""
     sidecar: Path | None = None
+    report: Path | None = None
+    plan: Plan | None = None
+    """What was decided of the faces, where they were looked for."""

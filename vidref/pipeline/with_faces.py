@@ -63,12 +63,14 @@ def rebuild_pictures(
     plan = find_faces(source, settings, on_progress)
     if not has_work(plan):
         result, _ = write_stills(source, output, settings, on_progress)
-        return replace(result, warnings=(nothing_to_do(plan), *plan.notes, *result.warnings))
+        told = (nothing_to_do(plan), *plan.notes, *result.warnings)
+        return replace(result, warnings=told, plan=plan)
     restoration = Restoration.prepare(plan, source, None, settings, model)
     result, facts = write_stills(source, output, settings, on_progress, restoration)
     beside = sidecar_path(output)
     write_sidecar(beside, sidecar(restoration, settings, facts))
-    return replace(result, warnings=(*plan.notes, *result.warnings), sidecar=beside)
+    told = (*plan.notes, *result.warnings)
+    return replace(result, warnings=told, sidecar=beside, plan=plan)
 
 
 def find_faces(source: Path, settings: Settings, on_progress: OnProgress) -> Plan:
@@ -116,7 +118,8 @@ def _as_job(
         beside = sidecar_path(output)
         write_sidecar(beside, sidecar(restoration, settings, facts))
         job.finish()
-    return replace(result, warnings=(*plan.notes, *result.warnings), sidecar=beside)
+    told = (*plan.notes, *result.warnings)
+    return replace(result, warnings=told, sidecar=beside, plan=plan)
 
 
 def _without_job(
@@ -130,8 +133,9 @@ def _without_job(
 ) -> RestoreResult:
     if not has_work(plan):
         result = in_one_pass(source, output, settings, on_progress)
-        return replace(result, warnings=(nothing_to_do(plan), *plan.notes, *result.warnings))
+        told = (nothing_to_do(plan), *plan.notes, *result.warnings)
+        return replace(result, warnings=told, plan=plan)
     restoration = Restoration.prepare(plan, source, target.clip.picture.colour, settings, model)
     said = statement(restoration, settings)
     result = in_one_pass(source, output, settings, on_progress, restoration, said)
-    return replace(result, warnings=(*plan.notes, *result.warnings))
+    return replace(result, warnings=(*plan.notes, *result.warnings), plan=plan)

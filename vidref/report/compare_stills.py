@@ -21,7 +21,7 @@ from vidref.pipeline.upright import quarter_turns, upright_rgb
 from vidref.report.compare_page import Comparison, people_on, write_body
 from vidref.report.document import data_url, facts_element, script, write_document
 from vidref.report.people_shown import View
-from vidref.report.proxy import Shape
+from vidref.report.proxy import BLOCK, Shape, second_half
 
 MOST = 100
 QUALITY = 95
@@ -89,10 +89,12 @@ def _stacked(upper: Picture, lower: Picture) -> tuple[str, Shape]:
     height, width = upper.shape[:2]
     if lower.shape != upper.shape:
         lower = np.asarray(Image.fromarray(lower).resize((width, height)), np.uint8)
-    second_y = -(-height // 16) * 16
-    filled = np.pad(upper, ((0, second_y - height), (0, 0), (0, 0)), "edge")
+    second_y = second_half(height)
+    gap = BLOCK // 2
+    upper = np.pad(upper, ((0, second_y - gap - height), (0, 0), (0, 0)), "edge")
+    lower = np.pad(lower, ((gap, 0), (0, 0), (0, 0)), "edge")
     file = io.BytesIO()
-    both = Image.fromarray(np.concatenate([filled, lower]))
+    both = Image.fromarray(np.concatenate([upper, lower]))
     both.save(file, "JPEG", quality=QUALITY, subsampling=0)
     url = data_url("image/jpeg", file.getvalue())
     return url, Shape(width, height, width, height, second_y)

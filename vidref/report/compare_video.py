@@ -45,7 +45,7 @@ def write_compare_video(
         picture = reader.clip.picture
         turns = quarter_turns(picture.rotation)
         if layout == "side":
-            wide = replace(picture, **_doubled(picture, turns))
+            wide = _doubled(picture, turns)
             reader.clip = replace(reader.clip, picture=wide)
         target = decide(reader, output, settings)
         compose = _Composer(picture, target.encoding.pix_fmt, layout, turns)
@@ -75,11 +75,11 @@ def write_compare_video(
     return [note for note in notes if note]
 
 
-def _doubled(picture: Picture, turns: int) -> dict[str, int]:
+def _doubled(picture: Picture, turns: int) -> Picture:
     """Twice as wide as it is seen, which is twice as high where it is stored on its side."""
     if turns % 2:
-        return {"height": 2 * picture.height}
-    return {"width": 2 * picture.width}
+        return replace(picture, height=2 * picture.height)
+    return replace(picture, width=2 * picture.width)
 
 
 class _Composer:

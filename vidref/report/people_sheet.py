@@ -8,51 +8,21 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vidref.errors import InputError, OutputError
-from vidref.faces.geometry import take_crop
-from vidref.faces.pictures import read_picture
-from vidref.pipeline.footage import images_at
-from vidref.pipeline.plan import (
-    FrameReference,
-    Plan,
-    PlannedPerson,
-    Square,
-    placement_of_square,
-)
-from vidref.pipeline.upright import upright_rgb
+from vidref.errors import OutputError
+from vidref.pipeline.plan import FrameReference, Plan, PlannedPerson
 from vidref.report.plan_words import clock, known_of, seconds_of
+from vidref.report.reference_crops import BIG, Crops, Shown, chosen, read_crops, set_aside
 
 WIDTH, MARGIN = 1200, 24
-BIG, SMALL = 200, 110
 PAPER, INK, FAINT, RULE = "#ffffff", "#1c1c1c", "#6a6a6a", "#d8d8d8"
 RESTORED, ALONE, MARKED = "#2f7d4f", "#b0b0b0", "#c8501e"
 SHADES = ("#f1f1f1", "#e4e4e4")
 BAR = 18
-
-Crops = dict[Any, NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A crop to be read, and what is written under it."""
-
-    key: Any
-    face: Square | None
-    side: int
-    words: tuple[str, ...]
-
-    @property
-    def wrapped(self) -> list[str]:
-        across = 26 if self.side == BIG else 25
-        return [line for words in self.words for line in textwrap.wrap(words, across)]
 
 
 def draw_sheets(plan: Plan, source: Path, folder: Path, threads: int = 0) -> list[Path]:
@@ -62,8 +32,8 @@ def draw_sheets(plan: Plan, source: Path, folder: Path, threads: int = 0) -> lis
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"The folder {folder} cannot be made ({reason}).") from error
-    shown = {person.id: (_chosen(plan, person), _aside(plan, person)) for person in plan.people}
-    crops = _read(
+    shown = {person.id: (chosen(plan, person), set_aside(plan, person)) for person in plan.people}
+    crops = read_crops(
         [s for pair in shown.values() for group in pair for s in group], plan, source, threads
     )
     paths = []
@@ -80,68 +50,11 @@ def draw_sheets(plan: Plan, source: Path, folder: Path, threads: int = 0) -> lis
     return paths
 
 
-def _chosen(plan: Plan, person: PlannedPerson) -> list[_Shown]:
-    shown = []
-    for reference in person.references:
-        if isinstance(reference, FrameReference):
-            key: Any = (reference.pts, reference.face)
-            where = clock(float((reference.pts - plan.source.first_pts) * plan.source.time_base))
-        else:
-            key, where = (reference.photo, reference.face), reference.photo.name
-        words = (where, f"quality {reference.quality:.2f}, weight {reference.weight:.2f}")
-        shown.append(_Shown(key, reference.face, BIG, words))
-    return shown
-
-
-def _aside(plan: Plan, person: PlannedPerson) -> list[_Shown]:
-    shown = []
-    for item in person.set_aside:
-        if item.pts is not None:
-            key: Any = (item.pts, item.face)
-            where = clock(float((item.pts - plan.source.first_pts) * plan.source.time_base))
-        else:
-            key, where = (item.photo, item.face), item.photo.name if item.photo else ""
-        rated = "" if item.quality is None else f"quality {item.quality:.2f}"
-        shown.append(_Shown(key, item.face, SMALL, (where, rated, item.reason)))
-    return shown
-
-
-def _read(shown: Sequence[_Shown], plan: Plan, source: Path, threads: int) -> Crops:
-    """The crops that can be read; a photo that cannot stays an empty frame."""
-    crops: Crops = {}
-    by_pts: dict[int, list[_Shown]] = {}
-    for item in shown:
-        if isinstance(item.key[0], int):
-            by_pts.setdefault(item.key[0], []).append(item)
-            continue
-        try:
-            rgb = read_picture(item.key[0]).rgb
-        except InputError:
-            continue
-        if item.face is None:
-            crops[item.key] = _whole(rgb, item.side)
-        else:
-            crops[item.key] = take_crop(rgb, placement_of_square(item.face), item.side)
-    was = plan.source
-    for pts, image in images_at(source, by_pts, threads, was.deinterlaced, was.is_clean):
-        rgb = upright_rgb(image, 0, was.pixel_aspect)
-        for item in by_pts[pts]:
-            if item.face is not None:
-                crops[item.key] = take_crop(rgb, placement_of_square(item.face), item.side)
-    return crops
-
-
-def _whole(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    small = Image.fromarray(rgb)
-    small.thumbnail((side, side))
-    return np.asarray(small, np.uint8)
-
-
 def _draw(
     plan: Plan,
     person: PlannedPerson,
-    chosen: Sequence[_Shown],
-    aside: Sequence[_Shown],
+    chosen: Sequence[Shown],
+    aside: Sequence[Shown],
     crops: Crops,
 ) -> Image.Image:
     rows = [*_rows(chosen), *_rows(aside)]
@@ -221,23 +134,28 @@ def _reasons(plan: Plan, person: PlannedPerson) -> list[str]:
     return found[:8] + ([f"and {more} more"] if more > 0 else [])
 
 
-def _rows(group: Sequence[_Shown]) -> list[Sequence[_Shown]]:
+def _rows(group: Sequence[Shown]) -> list[Sequence[Shown]]:
     if not group:
         return []
     across = (WIDTH - 2 * MARGIN) // (_cell(group[0]) + 16)
     return [group[i : i + across] for i in range(0, len(group), across)]
 
 
-def _cell(item: _Shown) -> int:
+def _wrapped(item: Shown) -> list[str]:
+    across = 26 if item.side == BIG else 25
+    return [line for words in item.words for line in textwrap.wrap(words, across)]
+
+
+def _cell(item: Shown) -> int:
     return item.side if item.side == BIG else 180
 
 
-def _height(row: Sequence[_Shown]) -> int:
-    return row[0].side + 18 * max(len(item.wrapped) for item in row) + 22
+def _height(row: Sequence[Shown]) -> int:
+    return row[0].side + 18 * max(len(_wrapped(item)) for item in row) + 22
 
 
 def _row(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, row: Sequence[_Shown], crops: Crops, y: int
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, row: Sequence[Shown], crops: Crops, y: int
 ) -> int:
     x = MARGIN
     for item in row:
@@ -246,7 +164,7 @@ def _row(
             draw.rectangle((x, y, x + item.side, y + item.side), outline=RULE)
         else:
             sheet.paste(Image.fromarray(crop), (x, y))
-        for number, line in enumerate(item.wrapped):
+        for number, line in enumerate(_wrapped(item)):
             place = (x, y + item.side + 6 + 18 * number)
             draw.text(place, line, INK if number == 0 else FAINT, _font(13))
         x += _cell(item) + 16

@@ -1,8 +1,7 @@
 """The moving picture of a compare page: both clips in one H.264 stream, one above the other.
 
 One stream cannot fall out of step with itself: whatever the browser does, both halves are of the
-same frame, and both were compressed by the same encoder at the same quality. Each half is padded
-to whole macroblocks, so that nothing of one bleeds into the other.
+same frame, and both were compressed by the same encoder at the same quality.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
@@ -107,8 +106,9 @@ class _Halves:
         across, down = self._width, self._height
         if self._turns % 2:
             across, down, shown = down, across, (shown[1], shown[0])
-        self.size = (_up(across, 2), 2 * _up(down, BLOCK))
-        self.shape = Shape(*shown, across, down, self.size[1] // 2)
+        second_y = second_half(down)
+        self.size = (_up(across, 2), second_y + _up(down, BLOCK))
+        self.shape = Shape(*shown, across, down, second_y)
 
     def stacked(self, pair: Pair) -> Any:
         width, height = self.size
@@ -116,10 +116,11 @@ class _Halves:
         both = zip(self._planes(pair.before.image), self._planes(pair.after), strict=True)
         for number, (plane, (upper, lower)) in enumerate(zip(frame.planes, both, strict=True)):
             part = 2 if number else 1
-            into = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-            across, down = width // part, height // 2 // part
-            into[:down, :across] = _padded(upper, across, down)
-            into[down : 2 * down, :across] = _padded(lower, across, down)
+            into = np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)
+            across, below = width // part, (self.shape.second_y - BLOCK // 2) // part
+            into[:below, :across] = _padded(upper, across, 0, below)
+            down = height // part - below
+            into[below : below + down, :across] = _padded(lower, across, BLOCK // 2 // part, down)
         return frame
 
     def _planes(self, image: Any) -> Planes:
@@ -142,10 +143,16 @@ def _samples(plane: Any) -> NDArray[np.uint8]:
     return rows[:, : plane.width]
 
 
-def _padded(samples: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The last column and row once more, as often as needed."""
-    down, across = height - samples.shape[0], width - samples.shape[1]
-    return np.pad(samples, ((0, down), (0, across)), "edge") if down or across else samples
+def second_half(height: int) -> int:
+    """Where the lower half begins: at a whole block, with half a block of each one's own edge
+    between them, so that neither compression nor scaling mixes the two."""
+    return _up(height, BLOCK) + BLOCK
+
+
+def _padded(samples: NDArray[np.uint8], width: int, above: int, height: int) -> NDArray[np.uint8]:
+    """The first row, the last one and the last column once more, as often as needed."""
+    below, across = height - above - samples.shape[0], width - samples.shape[1]
+    return np.pad(samples, ((above, below), (0, across)), "edge")
 
 
 def _up(number: int, step: int) -> int:
@@ -171,7 +178,8 @@ class _Sound:
     """The original's first sound track as AAC, for whoever wants to hear what they see."""
 
     def __init__(self, pairs: Pairs, out: Any) -> None:
-        self._out, self._stream, self._index = out, None, -1
+        self._out, self._index = out, -1
+        self._stream: Any = None
         reader = pairs.before
         self._origin = (reader.first_pts or 0) * reader.clip.picture.time_base
         for stream in pairs.before.container.streams.audio:

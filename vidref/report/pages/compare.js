@@ -65,7 +65,7 @@ function paint(second, panel, clip) {
 function draw() {
   follow();
   pen.globalCompositeOperation = "source-over";
-  pen.fillStyle = "#0b0c0d";
+  pen.fillStyle = state.mode === "difference" ? "#000" : "#0b0c0d";
   pen.fillRect(0, 0, canvas.width, canvas.height);
   const [one, two] = panels(), mode = state.mode, swap = state.other;
   if (mode === "split") {
@@ -336,6 +336,9 @@ function open() {
   $("seek").max = LAST;
   if (facts.kind === "pictures") {
     for (const id of ["play", "speed", "mute"]) $(id).hidden = true;
+    [$("back").textContent, $("on").textContent] = ["\u25c0 picture", "picture \u25b6"];
+    $("back").ariaLabel = "One picture back";
+    $("on").ariaLabel = "One picture on";
     if (LAST === 0) for (const id of ["seek", "back", "on"]) $(id).hidden = true;
     return turn();
   }
