@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("vidref.cli.restore:restore", "Restore a clip, a photo or a folder of frames."),
     "analyse": ("vidref.cli.analyse:analyse", "Find who is in a clip, and write the plan."),
     "compare": ("vidref.cli.compare:compare", "Show a clip before and after, side by side."),
+    "batch": ("vidref.cli.batch:batch", "Restore many clips, here or on a cluster."),
     "models": ("vidref.cli.models:models", "List, verify and fetch models."),
     "train": ("vidref.cli.train:train", "Train the face pack or the restorer."),
     "evaluate": ("vidref.cli.evaluate:evaluate", "Measure models and restored faces and clips."),

@@ -1,1 +1,1 @@
-"""Many clips: a local queue, or a Ray cluster."""
+"""Many clips, here or on a cluster: one schedule, two kinds of workers."""

@@ -31,16 +31,22 @@ PIPE = Path("-")
 
 
 def analyse_clip(
-    source: Path, settings: Settings, on_progress: OnProgress = ignore_progress
+    source: Path,
+    settings: Settings,
+    on_progress: OnProgress = ignore_progress,
+    pack: FacePack | None = None,
 ) -> plan.Plan:
-    """Find everyone in `source`, gather evidence for each, decide which faces to restore."""
+    """Find everyone in `source`, gather evidence for each, decide which faces to restore.
+
+    `pack` is one that is warm already.
+    """
     if source == PIPE:
         raise InputError(
             "Standard input can be read only once, and the best views of a face are read again: "
             "save it as a file first."
         )
     wanted = settings.faces
-    pack = load_pack(wanted.pack, settings.threads)
+    pack = pack or load_pack(wanted.pack, settings.threads)
     named = load_people(wanted.references, pack) if wanted.references is not None else []
     _check_names(wanted.people, named)
     likeness = likeness_for(pack)

@@ -37,8 +37,10 @@ class Restoration:
         colour: Colour | None,
         settings: Settings,
         model: CropRestorer,
+        pack: FacePack | None = None,
     ) -> Restoration:
-        pack = load_pack(settings.faces.pack, settings.threads)
+        """`pack` is one that is warm already, as `model` is."""
+        pack = pack or load_pack(settings.faces.pack, settings.threads)
         evidence = gather(plan, source, colour, model, pack)
         return cls(plan, model, pack, evidence, touch_of(settings.model), colour)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 from vidref.media.encoders import Encoding
 from vidref.media.frames import Frame
@@ -18,7 +19,18 @@ from vidref.media.probe import Clip
 from vidref.media.reader import Reader
 from vidref.media.segment_encoder import SegmentEncoder
 from vidref.media.segments import WHOLE, Cut, cut_clip
-from vidref.pipeline.journal import Job
+
+
+class SegmentStore(Protocol):
+    """What keeps finished segments: a job, or whoever makes some of them for one."""
+
+    @property
+    def cut(self) -> Cut | None: ...
+
+    def path_of(self, number: int) -> Path: ...
+
+    def accept(self, number: int, facts: dict[str, Any] | None = None) -> None: ...
+
 
 FactsOf = Callable[[int], dict[str, Any]]
 
@@ -28,7 +40,7 @@ class SegmentStream:
 
     def __init__(
         self,
-        job: Job,
+        job: SegmentStore,
         run: range,
         clip: Clip,
         muxer: str,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from vidref.media.frames import Frame
 from vidref.media.join import join_segments
 from vidref.media.mux import OutputTimes
 from vidref.media.reader import Reader
+from vidref.media.segments import Cut
 from vidref.pipeline.identity import Facts
 from vidref.pipeline.journal import Job
 from vidref.pipeline.one_pass import frames_expected
+from vidref.pipeline.plan import Plan
 from vidref.pipeline.progress import OnProgress, Ticker
 from vidref.pipeline.restoration import Restoration
 from vidref.pipeline.result import RestoreResult
-from vidref.pipeline.segment_stream import SegmentStream, cut_for
+from vidref.pipeline.segment_stream import SegmentStore, SegmentStream, cut_for
 from vidref.pipeline.sidecar import statement
 from vidref.pipeline.target import Target, open_reader
 from vidref.settings import Settings
@@ -37,67 +40,106 @@ def in_segments(
 ) -> tuple[RestoreResult, Facts]:
     """Make what is missing of the job, join it, and tell how each person came out."""
     begun = time.monotonic()
-    clip, encoding = target.clip, target.encoding
+    if job.cut is None:
+        job.set_cut(cut_of(source, target, restoration.plan, settings))
+    cut = job.cut
+    assert cut is not None
     combs = CombWatch()
+    before = sum(done.facts["frames"] for done in job.finished.values())
     with open_reader(source, settings) as reader:
-        if job.cut is None:
-            damaged = not restoration.plan.source.is_clean
-            job.set_cut(
-                cut_for(
-                    reader,
-                    target.container,
-                    encoding,
-                    settings.threads,
-                    settings.job.segment_s,
-                    damaged,
-                )
-            )
-        cut = job.cut
-        assert cut is not None
-        watch = restoration.watch(cut.number_at)
-        frames: Counter[int] = Counter()
+        expected = frames_expected(reader)
+    ticker = Ticker(on_progress, "restore", expected, before)
+    for run, _ in cut.runs(job.missing()):
+        make_run(job, run, source, target, restoration, settings, combs, ticker.tick)
+    ticker.end()
+    facts = [finished.facts for finished in job.finished.values()]
+    result, identity = join_all(job.paths(), facts, source, output, target, restoration, settings)
+    told = (*result.warnings, *filter(None, [combs.sentence()]))
+    return replace(result, seconds=time.monotonic() - begun, warnings=told), identity
 
-        def facts_of(number: int) -> dict[str, Any]:
-            return {"frames": frames[number], **watch.facts(number)}
 
-        before = sum(done.facts["frames"] for done in job.finished.values())
-        ticker = Ticker(on_progress, "restore", frames_expected(reader), before)
-        for run, part in cut.runs(job.missing()):
-            times = OutputTimes(reader, target.container)
-            out = SegmentStream(
-                job, run, clip, target.container, encoding, settings.threads, times, facts_of
+def cut_of(source: Path, target: Target, plan: Plan, settings: Settings) -> Cut:
+    """How the job is cut, once for all who work on it."""
+    with open_reader(source, settings) as reader:
+        return cut_for(
+            reader,
+            target.container,
+            target.encoding,
+            settings.threads,
+            settings.job.segment_s,
+            damaged=not plan.source.is_clean,
+        )
+
+
+def make_run(
+    store: SegmentStore,
+    run: range,
+    source: Path,
+    target: Target,
+    restoration: Restoration,
+    settings: Settings,
+    combs: CombWatch,
+    on_frame: Callable[[], None],
+) -> None:
+    """Make segments that follow on each other; the store has each as soon as it is whole."""
+    clip, cut = target.clip, store.cut
+    assert cut is not None
+    watch = restoration.watch(cut.number_at)
+    frames: Counter[int] = Counter()
+
+    def facts_of(number: int) -> dict[str, Any]:
+        return {"frames": frames[number], **watch.facts(number)}
+
+    with open_reader(source, settings) as reader:
+        times = OutputTimes(reader, target.container)
+        out = SegmentStream(
+            store, run, clip, target.container, target.encoding, settings.threads, times, facts_of
+        )
+        with open_reader(source, settings, cut.part(run), clip) as partial, out:
+            items = restoration.rebuilder(watch).stream(
+                _frames(partial, combs), settings.queue_frames
             )
-            with open_reader(source, settings, part, clip) as partial, out:
-                items = restoration.rebuilder(watch).stream(
-                    _frames(partial, combs), settings.queue_frames
-                )
-                with closing(items):
-                    for frame in items:
-                        assert isinstance(frame, Frame)
-                        out.write(frame)
-                        frames[cut.number_at(frame.pts)] += 1
-                        ticker.tick()
-                out.finish()
-        ticker.end()
+            with closing(items):
+                for frame in items:
+                    assert isinstance(frame, Frame)
+                    out.write(frame)
+                    frames[cut.number_at(frame.pts)] += 1
+                    on_frame()
+            out.finish()
+
+
+def join_all(
+    segments: Sequence[Path],
+    facts: Sequence[dict[str, Any]],
+    source: Path,
+    output: Path,
+    target: Target,
+    restoration: Restoration,
+    settings: Settings,
+) -> tuple[RestoreResult, Facts]:
+    """All segments, in order, into the output; `facts` are what the journal kept with each."""
+    begun = time.monotonic()
     with open_reader(source, settings) as reader:
         notes = join_segments(
-            job.paths(),
+            segments,
             output,
             target.container,
             reader,
-            encoding,
+            target.encoding,
             target.dropped,
             settings.threads,
             statement(restoration, settings),
         )
-    done = [finished.facts for finished in job.finished.values()]
-    told = (*encoding.notes, *notes, *filter(None, [combs.sentence()]))
-    faces = sum(facts["faces"] for facts in done)
-    seconds = time.monotonic() - begun
     result = RestoreResult(
-        source, output, ticker.done, seconds, encoding.encoder, tuple(told), faces
+        source,
+        output,
+        sum(part["frames"] for part in facts),
+        time.monotonic() - begun,
+        target.encoding.encoder,
+        (*target.encoding.notes, *notes),
+        sum(part["faces"] for part in facts),
     )
-    return result, _together(facts["identity"] for facts in done)
+    return result, _together(part["identity"] for part in facts)
 
 
 def _frames(reader: Reader, combs: CombWatch) -> Iterator[Frame]:
