@@ -39,8 +39,9 @@ def thumbnail(crop: NDArray[Any]) -> Picture:
 def as_float(picture: NDArray[Any]) -> Picture:
     """Whole numbers over their type's span, floats as they are."""
     if np.issubdtype(picture.dtype, np.integer):
-        top = np.iinfo(picture.dtype).max
-        return np.asarray(picture.astype(np.float32) * np.float32(1 / top), np.float32)
+        unit: Picture = picture.astype(np.float32)
+        unit *= np.float32(1 / np.iinfo(picture.dtype).max)
+        return unit
     return np.asarray(picture, np.float32)
 
 

@@ -38,12 +38,15 @@ def occluded(restored: Picture, crop: Picture, weight: Plane) -> Plane:
     explained = [blur(restored, sigma) for sigma in EXPLAINED_AT]
     allowance = 1 + np.float32(FEATURES) * features(THUMB_PX)
     for _ in range(ROUNDS):
+        before = covered
         gain = balance(restored, crop, weight * (1 - covered))
-        apart = [lab(one * gain) - seen for one in explained]
-        distance = np.sqrt(np.min([np.einsum("yxc,yxc->yx", d, d) for d in apart], axis=0))
+        apart = np.min([_squares(lab(one * gain) - seen) for one in explained], axis=0)
+        distance = np.sqrt(apart)
         same = max(SAME, USUAL * float(np.median(distance[face]))) * allowance
         way = np.clip(distance / same - 1, 0, 1)
         covered = way * way * (3 - 2 * way)
+        if np.array_equal(covered, before):
+            break  # nothing is covered: another round would find the same
     return covered
 
 
@@ -52,6 +55,13 @@ def balance(restored: Picture, crop: Picture, weight: Plane) -> NDArray[np.float
     weight = np.maximum(weight, np.float32(1e-4))[..., None]
     gain = (crop * weight).sum((0, 1)) / np.maximum((restored * weight).sum((0, 1)), 1e-3)
     return np.asarray(np.clip(gain, 1 / MOST_GAIN, MOST_GAIN), np.float32)
+
+
+def _squares(picture: Picture) -> Plane:
+    """The sum of each pixel's squared channels."""
+    import cv2
+
+    return np.asarray(cv2.transform(picture * picture, np.ones((1, 3), np.float32)))
 
 
 def lab(picture: Picture) -> Picture:

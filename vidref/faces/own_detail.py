@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.colour_match import Picture, Plane, as_grey, blur, luma
+from vidref.faces.colour_match import Plane, blur
 
 GRAIN_BAND = 1.5
 """Deviation in frame pixels of the blur that grain is finer than."""
@@ -31,17 +31,19 @@ BLACK, WHITE = 0.06, 0.94
 BLOCK_PX = 8
 
 
-def own_structure(fine: Picture, crop_pixel_px: float, shown: Picture) -> Picture:
+def own_structure(fine: Plane, crop_pixel_px: float, grey: Plane) -> Plane:
     """The part of `fine` (the frame less the model's input) that is a large face's own detail.
 
-    `crop_pixel_px` is the size of the model's pixel in the frame: below 1 there is nothing finer
-    than the model, and the hand-over is smooth. `shown` is the frame, searched for blocks.
+    Both are luma: that fine, films hold no colour. `crop_pixel_px` is the size of the model's pixel
+    in the frame: below 1 there is nothing finer than the model, and the hand-over is smooth. `grey`
+    is the frame, searched for blocks. `fine` itself becomes what is returned.
     """
-    grey = luma(shown)
-    energy = local_energy(luma(fine))
+    energy = local_energy(fine)
     floor = max(noise_level(energy, grey), block_step(grey), LEAST_FLOOR)
-    share = structure_share(energy, floor) * np.float32(hand_over(crop_pixel_px))
-    return fine * as_grey(share)
+    share = structure_share(energy, floor)
+    share *= np.float32(hand_over(crop_pixel_px))
+    fine *= share
+    return fine
 
 
 def hand_over(crop_pixel_px: float) -> float:
@@ -50,17 +52,18 @@ def hand_over(crop_pixel_px: float) -> float:
     return way * way * (3 - 2 * way)
 
 
-def own_grain(region: Picture, rebuilt: Picture) -> Plane:
-    """The frame's noise as luma to add to a rebuilt face that lacks it; 0 for a clean picture."""
-    grey = luma(region)
+def own_grain(grey: Plane, rebuilt: Plane) -> Plane | None:
+    """The noise of the frame to add to a rebuilt face that lacks it; None in a clean picture.
+
+    All of it is luma.
+    """
     fine = grey - blur(grey, GRAIN_BAND)
     energy = local_energy(fine)
     level = noise_level(energy, grey)
     share = min(1.0, max(0.0, (level - NO_GRAIN) / (GRAIN - NO_GRAIN)))
     if share == 0:
-        return np.zeros_like(fine)
-    face = luma(rebuilt)
-    there = noise_level(local_energy(face - blur(face, GRAIN_BAND)), grey)
+        return None
+    there = noise_level(local_energy(rebuilt - blur(rebuilt, GRAIN_BAND)), grey)
     lacking = np.float32(share * math.sqrt(1 - min(1.0, there / level) ** 2))
     grain = np.clip(fine, -WILDEST * level, WILDEST * level)
     return np.asarray(grain * (1 - structure_share(energy, level)) * lacking, np.float32)
@@ -70,7 +73,7 @@ def local_energy(fine: Plane) -> Plane:
     """The mean square of a fine band around each pixel."""
     import cv2
 
-    return np.asarray(cv2.boxFilter(fine * fine, -1, (WINDOW_PX, WINDOW_PX)), np.float32)
+    return np.asarray(cv2.sqrBoxFilter(fine, cv2.CV_32F, (WINDOW_PX, WINDOW_PX)))
 
 
 def noise_level(energy: Plane, grey: Plane) -> float:
@@ -81,22 +84,31 @@ def noise_level(energy: Plane, grey: Plane) -> float:
     some = (slice(None, None, 3), slice(None, None, 3))
     shown = (grey[some] > BLACK) & (grey[some] < WHITE)
     quiet = energy[some][shown]
-    return QUIET_BIAS * math.sqrt(float(np.quantile(quiet, QUIET))) if quiet.size else 0.0
+    if not quiet.size:
+        return 0.0
+    place = QUIET * (quiet.size - 1)
+    low, high = math.floor(place), math.ceil(place)
+    quiet.partition((low, high))  # a fifth of np.quantile's time
+    level = float(quiet[low]) + (place - low) * (float(quiet[high]) - float(quiet[low]))
+    return QUIET_BIAS * math.sqrt(max(level, 0.0))
 
 
 def structure_share(energy: Plane, level: float) -> Plane:
     """0 where a fine band has no more energy than noise of this level, towards 1 where it has."""
-    over = np.maximum(energy / np.float32(level * level) - 1, 0)
-    return np.asarray(over / (over + np.float32(STANDS_OUT - 1)), np.float32)
+    over: Plane = energy * np.float32(1 / (level * level))
+    over -= 1
+    np.maximum(over, 0, out=over)
+    over /= over + np.float32(STANDS_OUT - 1)
+    return over
 
 
 def block_step(grey: Plane) -> float:
     """How much more the picture jumps on a codec's grid, wherever it begins, than off it."""
-    steps = [
-        _on_grid(np.abs(np.diff(grey, axis=1)).mean(0)),
-        _on_grid(np.abs(np.diff(grey, axis=0)).mean(1)),
-    ]
-    return max(steps)
+    import cv2
+
+    across = cv2.reduce(cv2.absdiff(grey[:, 1:], grey[:, :-1]), 0, cv2.REDUCE_AVG)
+    down = cv2.reduce(cv2.absdiff(grey[1:], grey[:-1]), 1, cv2.REDUCE_AVG)
+    return max(_on_grid(np.ravel(across)), _on_grid(np.ravel(down)))
 
 
 def _on_grid(jumps: NDArray[np.float32]) -> float:

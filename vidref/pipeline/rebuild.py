@@ -156,14 +156,22 @@ class Rebuilder:
 
 def as_tensor(picture: NDArray[Any]) -> Any:
     """HxWx3 uint8 or uint16 to (3, H, W) in [-1, 1]: the door into the model room."""
+    import cv2
     import torch
 
-    top = float(np.iinfo(picture.dtype).max)
-    values = np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32)
-    return torch.from_numpy(values * (2 / top) - 1)
+    values = np.empty((3, *picture.shape[:2]), np.float32)
+    for plane, channel in zip(values, cv2.split(picture), strict=True):
+        plane[...] = channel
+    values *= np.float32(2 / np.iinfo(picture.dtype).max)
+    values -= 1
+    return torch.from_numpy(values)
 
 
 def as_picture(tensor: Any) -> NDArray[np.float32]:
     """(3, H, W) in [-1, 1] to HxWx3 in [0, 1]: the way out."""
-    values = (tensor.float().numpy().transpose(1, 2, 0) + 1) / 2
-    return np.ascontiguousarray(values, np.float32)
+    import cv2
+
+    values = np.asarray(cv2.merge([*tensor.float().numpy()]), np.float32)
+    values += 1
+    values *= np.float32(0.5)
+    return values
