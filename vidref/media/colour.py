@@ -103,15 +103,19 @@ def write_rgb(
     box: Box,
     rgb: np.ndarray[Any, np.dtype[Any]],
     mask: np.ndarray[Any, np.dtype[np.float32]],
+    before: np.ndarray[Any, np.dtype[Any]] | None = None,
 ) -> None:
-    """Blend `rgb` into the frame's planes under `mask` (0..1); nothing moves where it is 0."""
+    """Blend `rgb` into the frame's planes under `mask` (0..1); nothing moves where it is 0.
+
+    `before` is what `read_rgb` says of the box, from whoever has just asked.
+    """
     import cv2
 
     layout = layout_of(frame.format.name)
     inside = box.clipped(frame.width, frame.height)
     rows = slice(inside.top - box.top, inside.bottom - box.top)
     columns = slice(inside.left - box.left, inside.right - box.left)
-    old = read_rgb(frame, colour, inside)
+    old = read_rgb(frame, colour, inside) if before is None else before[rows, columns]
     change = cv2.addWeighted(
         rgb[rows, columns], 1 / _top(rgb), old, -1 / _top(old), 0, dtype=cv2.CV_32F
     )

@@ -99,11 +99,14 @@ class CombWatch:
 
 def is_combed(luma: np.ndarray[Any, np.dtype[Any]]) -> bool:
     """Whether lines of two moments are woven into this 8-bit picture."""
-    lines = luma.astype(np.int16)
-    above, middle, below = lines[:-2], lines[1:-1], lines[2:]
-    sticks_out = np.minimum(np.abs(middle - above), np.abs(middle - below)) > COMB_STEP
-    same_side = (middle - above) * (middle - below) > 0
-    return float((sticks_out & same_side).mean()) > COMBED_SHARE
+    above, middle, below = luma[:-2], luma[1:-1], luma[2:]
+    if not middle.size:
+        return False
+    bright, dark = np.maximum(above, below), np.minimum(above, below)
+    # Bytes wrap around: a difference counts only where it is one.
+    over = (middle > bright) & (middle - bright > COMB_STEP)
+    under = (middle < dark) & (dark - middle > COMB_STEP)
+    return int(np.count_nonzero(over | under)) > COMBED_SHARE * middle.size
 
 
 def deinterlaced(items: Iterator[Frame | Passing]) -> Iterator[Frame | Passing]:

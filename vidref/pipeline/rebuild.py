@@ -142,7 +142,7 @@ class Rebuilder:
     def _place(self, frame: Frame, works: list[_Work]) -> None:
         image = frame.image
         colour = colour_of(image, self._colour)
-        for work in works:
+        for number, work in enumerate(works):
             assert work.restored is not None
             if self._watch is not None:
                 time_s = float(frame.time)
@@ -151,7 +151,9 @@ class Rebuilder:
             placed = place_back(
                 view.rgb, work.crop, work.restored, view.placement, self._touch.strength
             )
-            write_rgb(image, colour, view.box, *view.as_stored(placed))
+            # What the first face was taken from is still there; the next may overlap with it.
+            before = view.stored if number == 0 else None
+            write_rgb(image, colour, view.box, *view.as_stored(placed), before)
 
 
 def as_tensor(picture: NDArray[Any]) -> Any:
