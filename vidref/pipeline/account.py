@@ -100,6 +100,8 @@ class PersonAccount:
     identity: Likeness | None = None
     looks: tuple[tuple[float, float, float], ...] = ()
     """(seconds, before, after) of each comparison."""
+    supported: float | None = None
+    """The share of the face that is supported by evidence, where it was asked for."""
 
 
 @dataclass(frozen=True)

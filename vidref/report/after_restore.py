@@ -11,12 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidref.errors import OutputError
+from vidref.media.reader import Reader
+from vidref.media.stills import is_stills
 from vidref.media.unfinished import UnfinishedFile
 from vidref.pipeline.account import read_account
 from vidref.pipeline.progress import OnProgress, Progress
 from vidref.pipeline.result import RestoreResult
-from vidref.pipeline.support import Support
+from vidref.pipeline.sidecar import write_sidecar
+from vidref.pipeline.support import Support, measure_support
 from vidref.pipeline.target import PIPE
+from vidref.report.credentials import Credentials, check_container, read_credentials, sign
 from vidref.report.restore_report import Run, report_path, write_report
 from vidref.settings import Settings
 
@@ -29,11 +33,24 @@ def restore_with_evidence(
 ) -> RestoreResult:
     """Restore, then write what was asked for; what cannot be written is refused before."""
     wanted = settings.evidence
-    check_evidence(output, settings)
+    signer = check_evidence(output, settings)
     stages = StageTimes(on_progress)
     result = restore(stages)
     account = None if result.sidecar is None else read_account(result.sidecar)
     support: dict[str, Support] = {}
+    if wanted.uncertainty and account is not None and result.sidecar is not None:
+        support = _support(result, settings)
+        people = tuple(
+            replace(person, supported=_rounded(support.get(person.id))) for person in account.people
+        )
+        account = replace(account, people=people)
+        write_sidecar(result.sidecar, account)
+    if signer is not None:
+        if account is None:
+            told = "No face was restored, so there is nothing to say in a manifest: not signed."
+            result = replace(result, warnings=(*result.warnings, told))
+        else:
+            sign(output, result.source, account, signer)
     if wanted.report:
         page = report_path(output)
         write_report(Run(result, settings, account, stages.seconds(), support), page)
@@ -41,7 +58,24 @@ def restore_with_evidence(
     return result
 
 
-def check_evidence(output: Path, settings: Settings) -> None:
+def _support(result: RestoreResult, settings: Settings) -> dict[str, Support]:
+    from vidref.pipeline.restoration import Restoration, open_model
+
+    assert result.plan is not None
+    colour = None
+    if not is_stills(result.source):
+        with Reader(result.source) as reader:
+            colour = reader.clip.picture.colour
+    model = open_model(settings)
+    restoration = Restoration.prepare(result.plan, result.source, colour, settings, model)
+    return measure_support(restoration, result.source, settings.threads)
+
+
+def _rounded(support: Support | None) -> float | None:
+    return None if support is None else round(support.supported, 3)
+
+
+def check_evidence(output: Path, settings: Settings) -> Credentials | None:
     """Refuse at once what would fail after the long work."""
     if output == PIPE:
         raise OutputError(
@@ -53,6 +87,11 @@ def check_evidence(output: Path, settings: Settings) -> None:
         if page.exists() and not settings.output.overwrite:
             raise OutputError(f"{page} exists already; move it away, or --overwrite.")
         UnfinishedFile(page).discard()
+    wanted = settings.evidence
+    if not wanted.c2pa or wanted.certificate is None or wanted.key is None:
+        return None
+    check_container(output)
+    return read_credentials(wanted.certificate, wanted.key)
 
 
 class StageTimes:

@@ -183,15 +183,12 @@ class _Sound:
         reader = pairs.before
         self._origin = (reader.first_pts or 0) * reader.clip.picture.time_base
         for stream in pairs.before.container.streams.audio:
-            if stream.codec_context is None:
-                continue
             self._index = stream.index
             self._source = stream
             layout = "mono" if stream.codec_context.channels == 1 else "stereo"
             self._stream = out.add_stream("aac", rate=SOUND_RATE, layout=layout)
             self._stream.bit_rate = SOUND_BITS
             self._resampler = av.AudioResampler("fltp", layout, SOUND_RATE)
-            self._waiting: list[Any] = []
             self._written = 0
             break
         self.is_there = self._stream is not None
