@@ -72,9 +72,9 @@ def _chosen_times(
     """(title, time on the clip's clock, likeness before and after)."""
     if looks:
         best, worst = max(looks, key=lambda look: look[2]), min(looks, key=lambda look: look[2])
-        chosen = [("Best moment", best)]
-        if worst[0] != best[0]:
-            chosen.append(("Worst moment", worst))
+        chosen = [("Best moment", best), ("Worst moment", worst)]
+        if worst[0] == best[0]:
+            chosen = [("The moment looked at", best)]
         return [(title, look[0], (look[1], look[2])) for title, look in chosen]
     knots = [
         knot for track in plan.tracks_of(person) if plan.is_restored(track) for knot in track.path

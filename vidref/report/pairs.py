@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import av.video.frame
 
 
+ROUNDING_S = Fraction(2, 1000)
+"""Containers that count milliseconds put the same frame up to so much earlier or later."""
+
+
 @dataclass(frozen=True)
 class Stretch:
     """What is compared: from `start` to `end` of the original, where `after` begins at `shift`."""
@@ -81,10 +85,11 @@ class Pairs:
                 continue
             begin = item.time if begin is None else begin
             time, duration = item.time - begin, item.duration * item.time_base
-            half = duration / 2
-            while coming is not None and coming.time - first.time <= time + half:
+            until = time + min(ROUNDING_S, duration / 4)
+            while coming is not None and coming.time - first.time <= until:
                 shown, coming = coming, next(later, None)
-            if coming is None and shown.time - first.time + half < time:
+            ended = shown.time - first.time + shown.duration * shown.time_base
+            if coming is None and ended <= until:
                 self.left_over += 1
                 continue
             self.count += 1

@@ -173,8 +173,9 @@ def _moment(moment: Moment) -> str:
 
 
 def _likeness(plan: Plan, means: Likeness, looks: Sequence[Look]) -> str:
+    chart = likeness_chart(plan, looks) if len(looks) > 1 else ""
     return (
-        f"<h4>Likeness to the references</h4>{likeness_chart(plan, looks)}"
+        f"<h4>Likeness to the references</h4>{chart}"
         f'<p>Mean over {_count(means.looks, "look")}: <span class="before">{means.before:.2f} '
         f'before</span>, <span class="after">{means.after:.2f} after</span>. '
         '<span class="faint">1 is the same picture, about 0 a stranger. The judge is the face '
