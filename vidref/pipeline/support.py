@@ -19,19 +19,19 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidref.errors import InputError
 from vidref.faces.geometry import take_crop
-from vidref.model.restorer import Face
 from vidref.pipeline.footage import images_at
 from vidref.pipeline.plan import Plan, PlannedTrack
-from vidref.pipeline.rebuild import as_picture, as_tensor
-from vidref.pipeline.restoration import Restoration
 from vidref.pipeline.square_view import look
+
+if TYPE_CHECKING:
+    from vidref.pipeline.restoration import Restoration
 
 SIDE, BLOCK = 512, 16
 BLOCKS = SIDE // BLOCK
@@ -94,6 +94,9 @@ def measure_support(restoration: Restoration, source: Path, threads: int) -> dic
 
 def answers(restoration: Restoration, person: str, crop: NDArray[Any]) -> tuple[Map, list[Map]]:
     """The restored face and its alternatives, (512, 512, 3) in levels of 255."""
+    from vidref.model.restorer import Face
+    from vidref.pipeline.rebuild import as_picture, as_tensor
+
     context = restoration.evidence.contexts[person]
     given = variations(as_tensor(crop))
     faces = [

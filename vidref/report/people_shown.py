@@ -130,7 +130,7 @@ def _facts(person: PersonAccount) -> list[str]:
         before, after = person.identity.before, person.identity.after
         lines.append(f"Likeness to them: {before:.2f} before, {after:.2f} after")
     if person.supported is not None:
-        lines.append(f"Supported by evidence: {person.supported:.0%} of the face")
+        lines.append(f"Supported by evidence: {100 * person.supported:.0f} % of the face")
     if not person.restored:
         lines.append(person.why)
     return lines

@@ -11,6 +11,7 @@ import io
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -269,11 +270,9 @@ def _photos(folder: str | None) -> str:
 
 
 def _versions() -> str:
-    import torch
-
     ffmpeg = ".".join(map(str, av.library_versions["libavcodec"]))
     return (
-        f"vidref {__version__}, Python {platform.python_version()}, torch {torch.__version__}, "
+        f"vidref {__version__}, Python {platform.python_version()}, torch {version('torch')}, "
         f"PyAV {av.__version__} (libavcodec {ffmpeg}), {platform.system()} {platform.machine()}"
     )
 

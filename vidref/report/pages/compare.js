@@ -29,6 +29,14 @@ function scaleIn(panel) {
   return Math.min(panel.w / facts.width, panel.h / facts.height);
 }
 
+// What is in the panel's middle: never so close to an edge that emptiness shows beside it.
+function centre(panel) {
+  const s = scaleIn(panel);
+  const within = (at, whole, half) => (
+    whole <= 2 * half ? whole / 2 : Math.min(whole - half, Math.max(half, at)));
+  return [within(state.x, facts.width, panel.w / 2 / s), within(state.y, facts.height, panel.h / 2 / s)];
+}
+
 function resize() {
   const width = stage.clientWidth, stacked = state.mode === "side" && width < 640;
   const across = state.mode === "side" && !stacked ? 2 : 1, down = stacked ? 2 : 1;
@@ -46,7 +54,7 @@ function resize() {
 function paint(second, panel, clip) {
   const s = scaleIn(panel), q = facts.stored_width / facts.width, r = facts.stored_height / facts.height;
   const mx = panel.x + panel.w / 2, my = panel.y + panel.h / 2;
-  const cx = state.zoom ? state.x : facts.width / 2, cy = state.zoom ? state.y : facts.height / 2;
+  const [cx, cy] = centre(panel);
   const left = Math.max(0, cx - panel.w / 2 / s), top = Math.max(0, cy - panel.h / 2 / s);
   const right = Math.min(facts.width, cx + panel.w / 2 / s);
   const bottom = Math.min(facts.height, cy + panel.h / 2 / s);
@@ -91,7 +99,7 @@ function draw() {
 
 function mark(panel) {
   const s = scaleIn(panel), mx = panel.x + panel.w / 2, my = panel.y + panel.h / 2;
-  const cx = state.zoom ? state.x : facts.width / 2, cy = state.zoom ? state.y : facts.height / 2;
+  const [cx, cy] = centre(panel);
   pen.save();
   pen.beginPath();
   pen.rect(panel.x, panel.y, panel.w, panel.h);
@@ -136,7 +144,7 @@ function dress() {
   right.style.left = stacked ? ".5rem" : mode === "side" ? "calc(50% + .5rem)" : "";
   right.style.right = mode === "side" ? "auto" : "";
   stage.classList.toggle("closer", state.zoom > 0);
-  $("gain").hidden = mode !== "difference";
+  $("gain").hidden = $("hint").hidden = mode !== "difference";
   const press = (button, on) => button.setAttribute("aria-pressed", on);
   document.querySelectorAll("#modes button").forEach((b) => press(b, b.dataset.mode === mode));
   document.querySelectorAll("#zooms button").forEach((b) => press(b, +b.dataset.zoom === state.zoom));
@@ -367,7 +375,7 @@ function setZoom(zoom, x, y) {
   const panel = panels()[0], old = scaleIn(panel) / ratio;
   const next = zoom === 0 ? 0 : Math.min(16, Math.max(0.1, zoom));
   if (next && x !== undefined) { // the point under the pointer stays where it is
-    const cx = state.zoom ? state.x : facts.width / 2, cy = state.zoom ? state.y : facts.height / 2;
+    const [cx, cy] = centre(panel);
     state.x = cx + x * (1 / old - 1 / next);
     state.y = cy + y * (1 / old - 1 / next);
     state.follow = null;
@@ -420,6 +428,7 @@ function move(event) {
     return setDivider((event.clientX - box.left) / box.width);
   }
   if (!state.zoom || grip.apart) return;
+  [state.x, state.y] = centre(panels()[0]);
   state.x -= (event.clientX - grip.x) / state.zoom;
   state.y -= (event.clientY - grip.y) / state.zoom;
   [grip.x, grip.y, state.follow] = [event.clientX, event.clientY, null];
