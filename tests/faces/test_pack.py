@@ -47,7 +47,7 @@ def copy(tmp_path: Path) -> Path:
 
 def test_the_bundled_pack_is_what_its_hashes_say_and_under_six_mebibytes():
     checked = {file.name for file in weights.verify(weights.FACE_PACK)}
-    assert checked == {"detector.onnx", "recogniser.onnx"}
+    assert checked == {"detector.onnx", "recogniser.onnx", "refiner.onnx"}
     assert sum(f.stat().st_size for f in weights.FACE_PACK.glob("*.onnx")) <= 6 * 2**20
 
 
@@ -159,7 +159,12 @@ def test_a_pack_fetched_from_a_local_zip_loads_by_name_and_says_its_licence(
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = fetch_pack("some_pack", str(zipped))
     assert folder == tmp_path / ".insightface" / "models" / "some_pack"
-    assert {f.name for f in folder.iterdir()} == {"detector.onnx", "recogniser.onnx", weights.SUMS}
+    assert {f.name for f in folder.iterdir()} == {
+        "detector.onnx",
+        "recogniser.onnx",
+        "refiner.onnx",
+        weights.SUMS,
+    }
     loaded = load_pack("some_pack")
     assert "non-commercial" in (loaded.licence_note or "")
     assert load_pack().licence_note is None

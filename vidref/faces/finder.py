@@ -80,11 +80,7 @@ class Finder:
         proposed: list[DetectedFace],
         least: float,
     ) -> list[DetectedFace]:
-        looks = refiner.look(frame, [window_of_box(face.box_xyxy) for face in proposed])
-        faces = [
-            replace(look, score=joint_score(first.score, look.score))
-            for first, look in zip(proposed, looks, strict=True)
-        ]
+        faces = refiner.look(frame, [window_of_box(face.box_xyxy) for face in proposed])
         return _distinct([face for face in faces if face.score >= least])
 
     def _detect_near(
@@ -133,11 +129,6 @@ class Finder:
             DetectedFace(row[:4] * np.tile(across, 2), five * across, float(row[4]))
             for row, five in zip(found, points, strict=True)
         ]
-
-
-def joint_score(proposed: float, refined: float) -> float:
-    """What both looks together say; either may veto."""
-    return math.sqrt(proposed * refined)
 
 
 def window_of(expected: Placement) -> NDArray[np.float64]:

@@ -39,8 +39,7 @@ NON_COMMERCIAL = (
     "licensed them to you: see https://github.com/deepinsight/insightface#license."
 )
 
-BUNDLED_LEAST_SCORE = 0.6
-OTHER_LEAST_SCORE = 0.5
+LEAST_SCORE = 0.5
 BUNDLED_SAME_PERSON = 0.51
 OTHER_SAME_PERSON = 0.35
 
@@ -125,7 +124,7 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
         folder,
         Finder(models["detection"], _refiner(folder, threads, models["detection"]), detect_px),
         models["recognition"],
-        BUNDLED_LEAST_SCORE if bundled else OTHER_LEAST_SCORE,
+        LEAST_SCORE,
         BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,
     )
 

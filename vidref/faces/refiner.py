@@ -34,12 +34,12 @@ class Refiner:
         """What each window (centre x, y, side in frame pixels) holds; the score is its own."""
         if not windows:
             return []
-        whole = [_whole_pixels(window) for window in windows]
-        views = np.stack([_view(frame, *window) for window in whole])
+        cut = [view_of(frame, window) for window in windows]
+        views = np.stack([view for view, _ in cut])
         scores, boxes, points = self._session.run(None, {self._input: views})
         faces = []
-        for (left, top, side), score, box, five in zip(whole, scores, boxes, points, strict=True):
-            middle = np.array([left, top]) + side / 2 - 0.5
+        for (_, window), score, box, five in zip(cut, scores, boxes, points, strict=True):
+            middle, side = window[:2], window[2]
             centre, half = middle + box[:2] * side, np.exp(box[2:]) * side / 2
             faces.append(
                 DetectedFace(
@@ -57,17 +57,17 @@ def window_of_box(box_xyxy: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.array([*(low + high) / 2, SPAN * (high - low).max()])
 
 
-def _whole_pixels(window: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Left, top and side. Cut at whole pixels, nothing but the view itself is resampled."""
-    side = max(SMALLEST_WINDOW_PX, round(float(window[2])))
-    left, top = np.rint(window[:2] + 0.5 - side / 2).astype(int)
-    return int(left), int(top), side
+def view_of(
+    frame: NDArray[np.uint8], window: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """What a window shows, at the network's size and black beyond the frame; and the window.
 
-
-def _view(frame: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8]:
-    """The window at the network's size; beyond the frame's edge it is black."""
+    It is cut at whole pixels, so that nothing but the view itself is resampled.
+    """
     import cv2
 
+    side = max(SMALLEST_WINDOW_PX, round(float(window[2])))
+    left, top = (int(v) for v in np.rint(window[:2] + 0.5 - side / 2))
     within = frame[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
     if within.shape[:2] != (side, side):
         canvas = np.zeros((side, side, 3), np.uint8)
@@ -76,4 +76,5 @@ def _view(frame: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[n
             canvas[y : y + within.shape[0], x : x + within.shape[1]] = within
         within = canvas
     how = cv2.INTER_AREA if side > WINDOW_PX else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(within, (WINDOW_PX, WINDOW_PX), interpolation=how), np.uint8)
+    view = np.asarray(cv2.resize(within, (WINDOW_PX, WINDOW_PX), interpolation=how), np.uint8)
+    return view, np.array([left + side / 2 - 0.5, top + side / 2 - 0.5, side])

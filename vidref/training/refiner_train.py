@@ -1,11 +1,13 @@
 """Trains the refiner on the detector's pictures and labels, one window at a time.
 
 A tenth of the scenes is held out to be measured on, the same as in the detector's training; the dev
-split is never read. What ships is the average of the weights at the end: nothing is chosen.
+split is never read. What ships is the average of the weights at the end: nothing is
+chosen, but the level of the score is set on the held-out scenes (`refiner_settle`).
 """
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from vidref.training.face_run import (
 )
 from vidref.training.refiner_data import FACE, UNSURE, Targets, WindowStream, find_lures
 from vidref.training.refiner_network import RefinerNetwork
+from vidref.training.refiner_settle import settle_score
 
 MEASURED_BATCHES, MEASURED_COUNT = 8, 128
 
@@ -88,13 +91,13 @@ def train_refiner(
         averaged.restored(clock.step)
     else:
         _write_sheet(stream, folder)
-    pool = ThreadPoolExecutor(recipe.workers) if recipe.workers else None
+    workers = ThreadPoolExecutor(recipe.workers) if recipe.workers else None
     ahead = ThreadPoolExecutor(1)
-    upcoming = ahead.submit(stream.batch, clock.step, recipe.batch, pool)
+    upcoming = ahead.submit(stream.batch, clock.step, recipe.batch, workers)
     clock.start()
     while clock.progress < 1:
         images, targets = upcoming.result()
-        upcoming = ahead.submit(stream.batch, clock.step + 1, recipe.batch, pool)
+        upcoming = ahead.submit(stream.batch, clock.step + 1, recipe.batch, workers)
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_factor(clock.progress)
         score, box, point = refiner_losses(network(as_input(images, device)), targets)
@@ -121,8 +124,13 @@ def train_refiner(
             save_network(averaged.network, folder.path / "best.safetensors", recipe)
             folder.save_state(clock, modules, optimiser, notes)
     ahead.shutdown(cancel_futures=True)
-    if pool is not None:
-        pool.shutdown()
+    if workers is not None:
+        workers.shutdown()
+    settled = copy.deepcopy(averaged.network)
+    assert isinstance(settled, RefinerNetwork)
+    moved = settle_score(settled, pack, held, recipe.seed, device)
+    folder.log(step=clock.step, score_moved_by=moved)
+    save_network(settled, folder.path / "best.safetensors", recipe)
     return folder.path
 
 
