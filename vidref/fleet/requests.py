@@ -63,16 +63,16 @@ def _in_folder(source: str, wanted: Wanted) -> Iterator[Request]:
                 f"{source} is a file: give a folder, or a manifest that ends in .csv or .jsonl; "
                 "`vidref restore` takes single clips."
             )
+    if _same(wanted.output, base):
+        raise InputError(
+            f"The results would replace the clips in {source}: give another folder with -o."
+        )
     settings = settings_of(wanted)
     words = settings.model_dump_json()
     for place, name in storage.files_below(source, wanted.recursive):
         if _is_below(place, wanted.output) or not _is_wanted(name, wanted.patterns):
             continue
         output = storage.join(wanted.output, *_output_name(name, settings).split("/"))
-        if _same(wanted.output, base):
-            raise InputError(
-                f"The results would replace the clips in {source}: give another folder with -o."
-            )
         yield Request(_absolute(place), _absolute(output), words, _references(wanted.references))
 
 
@@ -84,9 +84,14 @@ def _listed(source: str, wanted: Wanted) -> Iterator[Request]:
         raise InputError(f"The manifest {source} cannot be read ({error}).") from error
     rows = _csv_rows(content) if source.lower().endswith(".csv") else _jsonl_rows(content, source)
     folder = storage.parent_of(_absolute(source))
+    taken: dict[str, str] = {}
     for line, row in rows:
         where = f"{source}, line {line}"
-        yield _request(row, where, folder, wanted)
+        found = _request(row, where, folder, wanted)
+        other = taken.setdefault(found.output, found.source)
+        if row.get("output") and other != found.source:
+            raise InputError(f"{where}: {found.output} is the output of {other} already.")
+        yield found
 
 
 def _csv_rows(content: str) -> Iterator[tuple[int, dict[str, Any]]]:

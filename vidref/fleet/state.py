@@ -293,6 +293,11 @@ class BatchState:
             detail,
             time.time(),
         )
+        with self._change():
+            self._db.execute(
+                "UPDATE segments SET state = 'waiting' WHERE clip = ? AND state = 'running'",
+                (clip,),
+            )
 
     def _update(self, clip: int, owner: str, change: str, *values: Any) -> None:
         with self._change():

@@ -1,0 +1,29 @@
+"""A Ray cluster of several nodes on this machine, each a real raylet with its own processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.tool import ROOT
+
+
+@contextmanager
+def nodes(count: int, cpus: int = 1) -> Iterator[Any]:
+    """`cluster.address` is where to connect; `cluster.remove_node(node)` takes one away."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    )
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    cluster = Cluster()
+    try:
+        for _ in range(count):
+            # the first node has the cluster's own services, and is never taken away
+            cluster.add_node(num_cpus=cpus, object_store_memory=80 << 20)
+        yield cluster
+    finally:
+        cluster.shutdown()
