@@ -26,6 +26,7 @@ from vidref.pipeline.same_source import fingerprint
 from vidref.pipeline.upright import quarter_turns
 from vidref.report.document import (
     PAGES,
+    data_url,
     facts_element,
     file_element,
     head,
@@ -100,8 +101,11 @@ def write_compare_page(
             names = comparison.before.name, comparison.after.name
             write_body(file, names, _size(clip), notes)
             file.write(facts_element("facts", _facts(proxy, people)))
+            first = data_url("image/jpeg", proxy.first_jpeg)
+            file.write(f'<script type="text/plain" id="first">{first}</script>\n')
+            file.write(script("compare.js"))  # before the clip, so that nobody waits for all of it
             file.writelines(file_element("clip", clip_file))
-            file.write(script("compare.js") + "</body>\n</html>\n")
+            file.write("</body>\n</html>\n")
 
         write_document(output, write)
     return notes

@@ -6,6 +6,7 @@ same frame, and both were compressed by the same encoder at the same quality.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,6 +17,7 @@ import av
 import av.error
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vidref.errors import OutputError
 from vidref.media.colour import FULL_RANGE, LIMITED_RANGE, UNSPECIFIED, usual_matrix
@@ -54,6 +56,8 @@ class Proxy:
     has_sound: bool
     times_s: list[float] = field(default_factory=list)
     end_s: float = 0.0
+    first_jpeg: bytes = b""
+    """The first frame as it is in the stream, to be looked at before that can be played."""
 
 
 def write_proxy(
@@ -79,6 +83,7 @@ def write_proxy(
                     sound.hear(item)
                     continue
                 image = halves.stacked(item)
+                proxy.first_jpeg = proxy.first_jpeg or _jpeg(image, context)
                 image.pts, image.time_base = round(item.time_s / CLOCK), CLOCK
                 out.mux(video.encode(image))
                 proxy.times_s.append(float(item.time_s))
@@ -136,6 +141,18 @@ class _Halves:
                 how |= {"src_color_range": image.color_range, "dst_color_range": image.color_range}
             image = image.reformat(self._width, self._height, "yuv420p", **how)
         return [np.rot90(_samples(plane), self._turns) for plane in image.planes]
+
+
+def _jpeg(image: Any, context: Any) -> bytes:
+    how = {
+        "src_colorspace": "ITU709" if context.colorspace == 1 else "ITU601",
+        "src_color_range": "JPEG" if context.color_range == FULL_RANGE else "MPEG",
+        "dst_color_range": "JPEG",
+    }
+    file = io.BytesIO()
+    rgb = image.reformat(format="rgb24", **how).to_ndarray()
+    Image.fromarray(rgb).save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def _samples(plane: Any) -> NDArray[np.uint8]:

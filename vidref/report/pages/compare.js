@@ -10,7 +10,8 @@ const state = {
   frame: 0, mode: "split", divider: 0.5, zoom: 0, x: facts.width / 2, y: facts.height / 2,
   follow: null, gain: 4, marks: false, other: false, playing: false,
 };
-let source = null; // a video, or the picture that is shown now
+let source = null; // what is drawn: the video, or a picture
+let video = null; // once it can be played; until then the first frame is a picture
 let ratio = 1; // canvas pixels in a CSS pixel
 
 // --- what is shown -------------------------------------------------------------------------
@@ -271,7 +272,7 @@ function show(frame) {
   state.frame = Math.min(LAST, Math.max(0, frame));
   if (facts.kind === "pictures") return turn();
   if (state.playing) pause();
-  if (source.seeking) { wanted = state.frame; return dress(); }
+  if (!video || video.seeking) { wanted = state.frame; return dress(); }
   seek();
 }
 
@@ -279,18 +280,18 @@ function show(frame) {
 function seek() {
   const begin = facts.times[state.frame];
   const end = state.frame < LAST ? facts.times[state.frame + 1] : facts.end;
-  source.currentTime = (begin + end) / 2;
+  video.currentTime = (begin + end) / 2;
 }
 
 function play() {
-  if (facts.kind !== "video") return;
-  if (state.frame >= LAST) source.currentTime = 0;
-  source.play().then(() => { state.playing = true; $("play").textContent = "Pause"; tick(); })
+  if (!video) return;
+  if (state.frame >= LAST) video.currentTime = 0;
+  video.play().then(() => { state.playing = true; $("play").textContent = "Pause"; tick(); })
     .catch((error) => trouble(error));
 }
 
 function pause() {
-  source.pause();
+  video.pause();
   state.playing = false;
   $("play").textContent = "Play";
 }
@@ -298,8 +299,8 @@ function pause() {
 function tick() {
   if (!state.playing) return;
   const next = (time) => { state.frame = nearest(time); draw(); tick(); };
-  if (source.requestVideoFrameCallback) source.requestVideoFrameCallback((_, meta) => next(meta.mediaTime));
-  else requestAnimationFrame(() => next(source.currentTime));
+  if (video.requestVideoFrameCallback) video.requestVideoFrameCallback((_, meta) => next(meta.mediaTime));
+  else requestAnimationFrame(() => next(video.currentTime));
 }
 
 const loaded = new Map();
@@ -350,21 +351,36 @@ function open() {
     if (LAST === 0) for (const id of ["seek", "back", "on"]) $(id).hidden = true;
     return turn();
   }
-  const element = $("clip"), text = element.textContent;
-  element.remove();
-  source = document.createElement("video");
-  source.playsInline = true;
-  source.preload = "auto";
   $("mute").hidden = !facts.sound;
-  source.addEventListener("error", () => trouble(source.error));
-  source.addEventListener("loadeddata", () => { resize(); seek(); }, { once: true });
-  source.addEventListener("seeked", () => {
+  const first = new Image();
+  first.src = $("first").textContent;
+  first.decode().then(() => {
+    if (video) return;
+    source = first;
+    resize();
+    document.documentElement.dataset.frame = 0;
+  }).catch(trouble);
+}
+
+// The clip lies at the page's end: until it is there, its first frame can be looked at already.
+function load() {
+  const element = $("clip"), coming = document.createElement("video");
+  coming.playsInline = true;
+  coming.preload = "auto";
+  coming.addEventListener("error", () => trouble(coming.error));
+  coming.addEventListener("loadeddata", () => {
+    source = video = coming;
+    if (wanted !== null) { wanted = null; seek(); } else resize();
+    document.documentElement.dataset.ready = "yes";
+  }, { once: true });
+  coming.addEventListener("seeked", () => {
     if (wanted !== null) { state.frame = wanted; wanted = null; return seek(); }
     draw();
     document.documentElement.dataset.frame = state.frame;
   });
-  source.addEventListener("ended", () => { pause(); state.frame = LAST; seek(); });
-  source.src = URL.createObjectURL(new Blob(bytesOf(text), { type: "video/mp4" }));
+  coming.addEventListener("ended", () => { pause(); state.frame = LAST; seek(); });
+  coming.src = URL.createObjectURL(new Blob(bytesOf(element.textContent), { type: "video/mp4" }));
+  element.remove();
 }
 
 // --- hands ---------------------------------------------------------------------------------
@@ -471,8 +487,9 @@ const KEYS = {
 };
 
 function mute() {
-  source.muted = !source.muted;
-  $("mute").setAttribute("aria-pressed", source.muted);
+  if (!video) return;
+  video.muted = !video.muted;
+  $("mute").setAttribute("aria-pressed", video.muted);
 }
 
 addEventListener("keydown", (event) => {
@@ -496,7 +513,7 @@ $("play").addEventListener("click", KEYS[" "]);
 $("back").addEventListener("click", () => show(state.frame - 1));
 $("on").addEventListener("click", () => show(state.frame + 1));
 $("seek").addEventListener("input", () => show(+$("seek").value));
-$("speed").addEventListener("change", () => { source.playbackRate = +$("speed").value; });
+$("speed").addEventListener("change", () => { if (video) video.playbackRate = +$("speed").value; });
 $("mute").addEventListener("click", mute);
 $("gain").addEventListener("change", () => { state.gain = +$("gain").value; draw(); });
 $("frames").addEventListener("click", () => KEYS.f());
@@ -504,4 +521,5 @@ $("help").addEventListener("click", () => KEYS["?"]());
 document.querySelectorAll("#modes button").forEach((b) => b.addEventListener("click", () => setMode(b.dataset.mode)));
 document.querySelectorAll("#zooms button").forEach((b) => b.addEventListener("click", () => setZoom(+b.dataset.zoom)));
 addEventListener("resize", resize);
+if (facts.kind === "video") document.addEventListener("DOMContentLoaded", load);
 open();
