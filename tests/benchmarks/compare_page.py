@@ -62,7 +62,8 @@ def main() -> None:
                 visit.frame(number)
                 steps.append(time.monotonic() - begun)
             print(
-                f"{width} px: first frame after {shown:.2f} s, plays after {plays:.2f} s, a step {sorted(steps)[2]:.3f} s, "
+                f"{width} px: first frame after {shown:.2f} s, plays after {plays:.2f} s, "
+                f"a step {sorted(steps)[2]:.3f} s, "
                 f"complaints {visit.complaints}, requests {visit.sent_out()}"
             )
             visit.tab.close()

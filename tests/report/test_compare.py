@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.clips import BT709, Sound, picture, write_clip, write_photo
+from tests.clips import BT709, Sound, ffmpeg, picture, write_clip, write_photo
 from tests.report.pages import addresses, facts, halves, proxy
 from tests.tool import is_one_sentence, leftovers, vidref
 
@@ -101,6 +101,20 @@ def test_odd_sizes_depths_and_turned_pictures_are_shown_as_they_are_seen(
     wanted = np.rot90((picture(0, *size) >> 8).astype(np.float64), (rotation or 0) // 90)
     for half in (upper, lower):
         assert np.corrcoef(half.ravel(), wanted.ravel())[0, 1] > 0.95
+
+
+def test_a_clip_that_another_tool_stored_upright_is_turned_as_little_as_it_is(
+    tmp_path: Path,
+) -> None:
+    how = {"colour": BT709, "frames": 2, "sounds": (), "codec": "libx264"}
+    sideways = write_clip(tmp_path / "sideways.mp4", size=(96, 64), rotation=90, **how)
+    upright = tmp_path / "upright.mp4"
+    ffmpeg("-i", sideways, "-qp", "4", upright)  # the binary turns it by itself
+    page = tmp_path / "page.html"
+    compared(sideways, upright, "-o", page, "--faces", "none")
+    upper, lower = halves(page)[0]
+    assert upper.shape == (96, 64, 3)
+    assert np.corrcoef(upper.ravel(), lower.ravel())[0, 1] > 0.98
 
 
 def test_a_preview_is_compared_with_the_part_that_it_shows(

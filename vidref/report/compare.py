@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vidref.errors import InputError, OutputError, SettingsError
 from vidref.media.stills import is_stills
+from vidref.media.unfinished import UnfinishedFile
 from vidref.pipeline.plan_file import check_source, load_plan
 from vidref.pipeline.progress import OnProgress
 from vidref.pipeline.restore import NO_PACK
@@ -70,3 +71,4 @@ def _check(
         if output.exists() and output.samefile(source):
             raise OutputError(f"{output} is one of the clips; give the result another name.")
     check_target(before, output, settings.output.overwrite)
+    UnfinishedFile(output).discard()

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from string import Template
-from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from vidref.errors import InputError
 from vidref.media.hdr import HdrMetadata
 from vidref.media.probe import Clip
 from vidref.media.reader import Reader
+from vidref.media.unfinished import UnfinishedFile
 from vidref.pipeline.account import Account
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.progress import OnProgress, Ticker
@@ -84,12 +84,13 @@ def write_compare_page(
 ) -> list[str]:
     """Write the page; returns the sentences that the user must hear."""
     stretch, notes = _shortened(comparison)
-    with TemporaryDirectory(prefix=".vidref-", dir=output.resolve().parent) as folder:
-        clip_file = Path(folder) / "clip.mp4"
+    # of a run that was killed here, the next sweeps away what it left
+    copy = UnfinishedFile(output.with_name(f"{output.name}.clip"))
+    try:
         with Pairs(comparison.before, comparison.after, stretch, threads) as pairs:
             clip = pairs.before.clip
             ticker = Ticker(on_progress, "compare", frames_expected(clip, stretch))
-            proxy = write_proxy(pairs, clip_file, LONGEST_SIDE, threads, ticker.tick)
+            proxy = write_proxy(pairs, copy.path, LONGEST_SIDE, threads, ticker.tick)
             ticker.end()
             begin_s = (pairs.before.first_pts or 0) * clip.picture.time_base
             notes += [note for note in [pairs.sentence()] if note]
@@ -104,10 +105,12 @@ def write_compare_page(
             first = data_url("image/jpeg", proxy.first_jpeg)
             file.write(f'<script type="text/plain" id="first">{first}</script>\n')
             file.write(script("compare.js"))  # before the clip, so that nobody waits for all of it
-            file.writelines(file_element("clip", clip_file))
+            file.writelines(file_element("clip", copy.path))
             file.write("</body>\n</html>\n")
 
         write_document(output, write)
+    finally:
+        copy.discard()
     return notes
 
 

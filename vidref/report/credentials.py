@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from vidref.errors import MissingDependencyError, OutputError, SettingsError
-from vidref.media.stills import find_stills
 from vidref.media.unfinished import UnfinishedFile
 from vidref.pipeline.account import Account, TrackAccount
 from vidref.version import __version__
@@ -30,6 +30,7 @@ KINDS = {
     ".tif": "image/tiff", ".tiff": "image/tiff",
 }  # fmt: skip
 MOST_REGIONS = 200
+OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 ORIGINAL = "vidref:original"
 
 
@@ -69,12 +70,13 @@ def sign(output: Path, source: Path, account: Account, signer: Credentials) -> N
         info = c2pa.C2paSignerInfo(
             signer.algorithm.encode(), signer.chain.encode(), signer.key.encode(), None
         )
-        builder = c2pa.Builder(json.dumps(manifest(output.name, kind, account)))
-        _add_original(builder, source)
+        offline = c2pa.Context(c2pa.Settings.from_dict(OFFLINE))
+        builder = c2pa.Builder(json.dumps(manifest(output.name, kind, account)), offline)
+        _add_original(c2pa, builder, source)
         with output.open("rb") as plain, unfinished.path.open("w+b") as signed:
             builder.sign(c2pa.Signer.from_info(info), kind, plain, signed)
         with unfinished.path.open("rb") as signed:
-            state = c2pa.Reader(kind, signed).get_validation_state()
+            state = c2pa.Reader(kind, signed, context=offline).get_validation_state()
         if state == "Invalid":
             raise OutputError(
                 f"{output} was signed, but its manifest does not verify: it is left unsigned. "
@@ -174,17 +176,16 @@ def _region(account: Account, track: TrackAccount, names: dict[str, str]) -> dic
     }
 
 
-def _add_original(builder: Any, source: Path) -> None:
+def _add_original(c2pa: Any, builder: Any, source: Path) -> None:
     """Name the original as what the file was made from, with its own manifest if it has one."""
-    files = [source] if source.is_file() else find_stills(source)
-    for file in files[:1]:
-        told = {"title": source.name, "relationship": "parentOf", "instance_id": ORIGINAL}
-        kind = KINDS.get(file.suffix.lower())
-        if kind is None:  # C2PA cannot look into it
-            builder.add_ingredient(json.dumps(told), "application/octet-stream", io.BytesIO())
-            continue
-        with file.open("rb") as stream:
-            builder.add_ingredient(json.dumps(told), kind, stream)
+    told = json.dumps({"title": source.name, "relationship": "parentOf", "instance_id": ORIGINAL})
+    kind = KINDS.get(source.suffix.lower()) if source.is_file() else None
+    if kind is not None:
+        with source.open("rb") as stream, suppress(c2pa.C2paError):
+            builder.add_ingredient(told, kind, stream)
+            return
+    # what C2PA cannot look into is named alone
+    builder.add_ingredient(told, "application/octet-stream", io.BytesIO())
 
 
 def _algorithm(private: str, path: Path) -> str:

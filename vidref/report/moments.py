@@ -99,7 +99,8 @@ def _read(
 ) -> Moment | None:
     if is_stills(files.source):
         number = round(time_s / float(plan.source.time_base))
-        before, after = (find_stills(path)[number] for path in (files.source, files.output))
+        before = find_stills(files.source)[number]
+        after = files.output / before.name if files.source.is_dir() else files.output
         one, other = (still.image for still in read_stills([before, after]))
         pts = number
     else:

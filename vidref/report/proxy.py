@@ -65,7 +65,7 @@ def write_proxy(
 ) -> Proxy:
     """Encode every pair into `path`; frames larger than `longest_side` are made smaller."""
     picture = pairs.before.clip.picture
-    halves = _Halves(picture, longest_side)
+    halves = _Halves(picture, pairs.after.clip.picture, longest_side)
     try:
         with av.open(str(path), "w", format="mp4", options={"movie_timescale": "90000"}) as out:
             video: Any = out.add_stream("libx264", rate=picture.average_rate, options=QUALITY)
@@ -100,11 +100,12 @@ def write_proxy(
 class _Halves:
     """Turns a pair into one picture, upright, 8 bit, 4:2:0."""
 
-    def __init__(self, picture: Picture, longest_side: int) -> None:
+    def __init__(self, picture: Picture, after: Picture, longest_side: int) -> None:
         shrink = min(Fraction(1), Fraction(longest_side, max(picture.width, picture.height)))
         self._width = max(2, round(picture.width * shrink))
         self._height = max(2, round(picture.height * shrink))
         self._turns = quarter_turns(picture.rotation)
+        self._turns_after = quarter_turns(after.rotation)
         self._matrix = "ITU709" if usual_matrix(picture.height) == 1 else "ITU601"
         aspect = usable_aspect(picture.sample_aspect)
         shown = (round(picture.width * aspect), picture.height)
@@ -118,7 +119,9 @@ class _Halves:
     def stacked(self, pair: Pair) -> Any:
         width, height = self.size
         frame = av.VideoFrame(width, height, "yuv420p")
-        both = zip(self._planes(pair.before.image), self._planes(pair.after), strict=True)
+        before = self._planes(pair.before.image, self._turns)
+        after = self._planes(pair.after, self._turns_after)
+        both = zip(before, after, strict=True)
         for number, (plane, (upper, lower)) in enumerate(zip(frame.planes, both, strict=True)):
             part = 2 if number else 1
             into = np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)
@@ -128,19 +131,20 @@ class _Halves:
             into[below : below + down, :across] = _padded(lower, across, BLOCK // 2 // part, down)
         return frame
 
-    def _planes(self, image: Any) -> Planes:
+    def _planes(self, image: Any, turns: int) -> Planes:
         """8-bit 4:2:0 samples in the picture's own matrix and range, turned as it is shown."""
-        if image.format.name not in ("yuv420p", "yuvj420p") or (image.width, image.height) != (
-            self._width,
-            self._height,
-        ):
+        size = (self._width, self._height)
+        if turns % 2 != self._turns % 2:  # the other clip is stored upright, or on its side
+            size = (self._height, self._width)
+        is_ready = image.format.name in ("yuv420p", "yuvj420p")
+        if not is_ready or (image.width, image.height) != size:
             how: dict[str, Any] = {"threads": 1}
             if image.format.is_rgb:
                 how |= {"dst_colorspace": self._matrix, "dst_color_range": "MPEG"}
             elif image.color_range:
                 how |= {"src_color_range": image.color_range, "dst_color_range": image.color_range}
-            image = image.reformat(self._width, self._height, "yuv420p", **how)
-        return [np.rot90(_samples(plane), self._turns) for plane in image.planes]
+            image = image.reformat(*size, "yuv420p", **how)
+        return [np.rot90(_samples(plane), turns) for plane in image.planes]
 
 
 def _jpeg(image: Any, context: Any) -> bytes:

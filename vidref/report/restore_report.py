@@ -34,6 +34,7 @@ from vidref.report.support_words import support_section
 from vidref.settings import Settings
 from vidref.version import __version__
 
+FEW = 5
 MOST_PEOPLE = 40
 """Pictures are read for so many; everyone is named."""
 
@@ -77,10 +78,13 @@ def _title(run: Run) -> str:
     name = html.escape(result.output.name)
     people = [] if plan is None else [p for p in plan.people if _is_restored(plan, p)]
     if people and plan is not None:
-        who = f"{len(people)} of {_count(len(plan.people), 'person', 'people')}"
+        names = ", ".join(html.escape(p.name) for p in people)
+        who = f"those of {names}" if len(people) <= FEW else f"those of {len(people)} people"
+        rest = len(plan.people) - len(people)
+        others = f" {_count(rest, 'other person', 'other people')} left alone." if rest else ""
         told = (
-            f"{_count(result.faces, 'face')} of {who} in {_count(result.frames, 'frame')} were "
-            "rebuilt. Every other part of the picture, the sound and all timing are as they were."
+            f"{_count(result.faces, 'face')} in {_count(result.frames, 'frame')} rebuilt, {who}."
+            f"{others} Every other part of the picture, the sound and all timing are as they were."
         )
     else:
         told = "No face was rebuilt: the picture is as it was."
