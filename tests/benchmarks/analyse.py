@@ -182,9 +182,11 @@ def _cpu() -> float:
 
 def print_sharpness(portraits: list[Path]) -> None:
     from vidref.faces.geometry import Placement
-    from vidref.faces.quality import sharpness
+    from vidref.faces.quality import detail_left
 
-    print(f"| side of the square, px | sharpness, median of {len(portraits)} | lowest | highest |")
+    print(
+        f"| side of the square, px | detail left, median of {len(portraits)} | lowest | highest |"
+    )
     print("|--:|--:|--:|--:|")
     for side in SIZES:
         found = []
@@ -195,7 +197,7 @@ def print_sharpness(portraits: list[Path]) -> None:
             room[low : low + side, low : low + side] = cv2.resize(
                 face, (side, side), interpolation=cv2.INTER_AREA
             )
-            found.append(sharpness(room, Placement((side - 0.5, side - 0.5), side, 0.0)))
+            found.append(detail_left(room, Placement((side - 0.5, side - 0.5), side, 0.0)))
         print(f"| {side} | {np.median(found):.2f} | {min(found):.2f} | {max(found):.2f} |")
     print()
 

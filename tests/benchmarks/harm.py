@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.evaluation.metrics import haarpsi, ssim
-from vidref.faces.geometry import placement_of, take_crop
+from tests.benchmarks.truth import Truth
+from vidref.faces.geometry import placement_of
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -31,6 +31,7 @@ LEVELS: dict[str, tuple[float, ...]] = {
 }
 """From least to most harm: blur deviation, noise deviation, JPEG quality, H.264 CRF, length of
 motion, and size of the face square, shown as it is or enlarged back; in pixels of a 512 px face."""
+LENGTHS = ("blur", "motion")
 MIXED = 16
 SOFT = (2, 5, 10)
 """Blur deviations to which noise is added: a blurred face must not gain by it."""
@@ -47,13 +48,14 @@ class Portrait:
 
 @dataclass(frozen=True)
 class Harmed:
-    """A picture made worse: `level` counts up with the harm, `fidelity` is what is left."""
+    """A picture made worse: `level` counts up with the harm; the rest is against the sharp one."""
 
     kind: str
     level: int
     rgb: Image
     points: Points
-    fidelity: float
+    left: float
+    error: float
 
 
 def portraits(data: Path, split: str, count: int, seed: int) -> Iterator[Portrait]:
@@ -81,34 +83,24 @@ def portraits(data: Path, split: str, count: int, seed: int) -> Iterator[Portrai
 
 def every_harm(portrait: Portrait, rng: np.random.Generator) -> Iterator[Harmed]:
     """Each kind at each level, then `MIXED` drawn at random."""
-    clean = take_crop(portrait.rgb, placement_of(portrait.points), 512)
+    truth = Truth(portrait.rgb, portrait.points)
+    unit = placement_of(portrait.points).size_px / 512
+
+    def harmed(kind: str, level: int, rgb: Image, points: Points) -> Harmed:
+        compared = truth.compare(rgb, points)
+        return Harmed(kind, level, rgb, points, compared.left, compared.error)
+
     for kind, levels in LEVELS.items():
         for level, amount in enumerate(levels):
-            rgb, points = HARMS[kind](portrait.rgb, portrait.points, amount, rng)
-            yield Harmed(kind, level, rgb, points, fidelity(rgb, points, clean))
+            amount *= unit if kind in LENGTHS else 1
+            yield harmed(kind, level, *HARMS[kind](portrait.rgb, portrait.points, amount, rng))
     for start in SOFT:
-        soft, points = blur(portrait.rgb, portrait.points, start * rng.uniform(0.7, 1.4), rng)
+        deviation = start * rng.uniform(0.7, 1.4) * unit
+        soft, points = blur(portrait.rgb, portrait.points, deviation, rng)
         for level, amount in enumerate(LEVELS["noise"]):
-            rgb, points = noise(soft, points, amount, rng)
-            yield Harmed(f"noise on blur {start}", level, rgb, points, fidelity(rgb, points, clean))
+            yield harmed(f"noise on blur {start}", level, *noise(soft, points, amount, rng))
     for _ in range(MIXED):
-        rgb, points = mixed(portrait.rgb, portrait.points, rng)
-        yield Harmed("mixed", -1, rgb, points, fidelity(rgb, points, clean))
-
-
-def fidelity(rgb: Image, points: Points, clean: Image) -> float:
-    """What is left of the sharp face, 1 to 0: HaarPSI and SSIM of the face, each from its floor."""
-    placement = placement_of(points)
-    side = 512 if placement.size_px >= 400 else max(32, int(placement.size_px))
-    crop = take_crop(rgb, placement, side)
-    if side < 512:
-        crop = cv2.resize(crop, (512, 512), interpolation=cv2.INTER_CUBIC)
-    face = (slice(70, 490), slice(70, 442))
-    left = [
-        (haarpsi(crop[face], clean[face]) - 0.3) / 0.7,
-        (ssim(crop[face], clean[face]) - 0.3) / 0.7,
-    ]
-    return float(np.clip(np.mean(left), 0, 1))
+        yield harmed("mixed", -1, *mixed(portrait.rgb, portrait.points, rng))
 
 
 def blur(rgb: Image, points: Points, amount: float, _: np.random.Generator) -> tuple[Image, Points]:

@@ -28,7 +28,7 @@ EVE = np.eye(8, dtype=np.float32)[1]
 
 
 def quality(score, yaw=0.0, pitch=0.0):
-    return Quality(score, score, 1, 1, 1, 1, 1, yaw, pitch)
+    return Quality(score, score, 1, 1, 1, 1, 1, 1, 1, yaw, pitch)
 
 
 def view(time_s, score, yaw=0.0, look=None, embedding=None):

@@ -20,9 +20,9 @@ def _track(id: int, size_px: float, frames: range = range(10), shot: int = 0) ->
     )
 
 
-def _views(sharpness: float) -> Views:
+def _views(detail: float) -> Views:
     views = Views()
-    views.sharpness.extend([sharpness] * 3)
+    views.detail.extend([detail] * 3)
     return views
 
 
@@ -31,7 +31,7 @@ def _person(*tracks: Track, name: str | None = None) -> Somebody:
 
 
 @pytest.mark.parametrize(
-    ("size_px", "sharpness", "restored"),
+    ("size_px", "detail", "restored"),
     [
         (500, 0.97, False),
         (500, 0.90, True),
@@ -40,8 +40,8 @@ def _person(*tracks: Track, name: str | None = None) -> Somebody:
         (60, 0.95, True),
     ],
 )
-def test_a_face_as_sharp_as_a_clean_photo_of_its_size_is_left_alone(size_px, sharpness, restored):
-    decision = decide([_person(_track(1, size_px))], {1: _views(sharpness)}, ANYONE)[1]
+def test_a_face_as_sharp_as_a_clean_photo_of_its_size_is_left_alone(size_px, detail, restored):
+    decision = decide([_person(_track(1, size_px))], {1: _views(detail)}, ANYONE)[1]
     assert decision.restore == restored
     assert ("sharp already" in decision.why) == (not restored)
 

@@ -1,9 +1,11 @@
 """How good a view of a person is a face in a picture: one score, and the parts it is made of.
 
-Every part runs from 0 to 1 and 1 is good. `sharpness` is how much of the real face's detail is
-left, learned by tests/benchmarks/quality.py from portraits harmed by known amounts; it looks at
-the aligned face, so enlarging a picture gains nothing. The score is the product of sharpness and
-of the other parts, each of which can only lower it as far as it matters to a reference.
+Every part runs from 0 to 1 and 1 is good. Three are fitted together, by
+tests/benchmarks/quality_fit.py, to portraits made into frames of clips and harmed by known amounts:
+`sharpness` is how much of the real face's detail blur, motion and size have left, `noise_free` how
+much of that noise has left, `block_free` how much of that a codec has left. Their product is
+`detail`, all that is left of the face; enlarging a picture gains none. The score is `detail` times
+the other parts, each of which can only lower it as far as it matters to a reference.
 """
 
 from __future__ import annotations
@@ -16,18 +18,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.detail import describe, square, surroundings
+from vidref.faces.detail import describe
 from vidref.faces.geometry import TEMPLATE_512, Placement, placement_of
 from vidref.faces.pose import yaw_pitch_deg
+from vidref.faces.regions import region_of
 
 NETWORK = Path(__file__).with_name("sharpness.npz")
 FULL_PX = 512
 """Side of the face square from which a view gives the model all it can use."""
-LOOK_PX = 128
 SHARE = {"size": 0.35, "pose": 0.5, "eyes": 0.1, "exposure": 0.5, "clear": 0.7}
 """How much of the score each part can take away."""
+FITTED = ("sharpness", "noise_free", "block_free")
 WEAK = {
-    "sharpness": "it is blurred, noisy or badly compressed",
+    "sharpness": "it is blurred",
+    "noise_free": "it is noisy",
+    "block_free": "it is badly compressed",
     "size": "it is too small",
     "pose": "it is turned away",
     "eyes": "the eyes are closed",
@@ -42,6 +47,8 @@ class Quality:
 
     score: float
     sharpness: float
+    noise_free: float
+    block_free: float
     size: float
     pose: float
     eyes: float
@@ -51,11 +58,16 @@ class Quality:
     yaw_deg: float
     pitch_deg: float
 
+    @property
+    def detail(self) -> float:
+        """How much of the real face's detail is left, whatever took the rest."""
+        return self.sharpness * self.noise_free * self.block_free
+
     def weakest(self) -> str:
         """What is most wrong with the view, in plain words."""
-        loss = {name: 1 - share * (1 - getattr(self, name)) for name, share in SHARE.items()}
-        loss["sharpness"] = self.sharpness
-        return WEAK[min(loss, key=lambda name: loss[name])]
+        left = {name: 1 - share * (1 - getattr(self, name)) for name, share in SHARE.items()}
+        left |= {name: getattr(self, name) for name in FITTED}
+        return WEAK[min(left, key=lambda name: left[name])]
 
 
 PARTS = tuple(field.name for field in fields(Quality))
@@ -65,36 +77,35 @@ def measure(rgb: NDArray[np.uint8], landmarks_xy: NDArray[np.floating]) -> Quali
     """The quality of the face with these five points (5, 2), in the picture at its own size."""
     placement = placement_of(landmarks_xy)
     yaw, pitch = yaw_pitch_deg(landmarks_xy)
-    patch, corner = surroundings(rgb, placement)
-    small = square(patch, placement, corner, LOOK_PX)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    parts = {
-        "sharpness": sharpness(rgb, placement),
+    region = region_of(rgb, placement)
+    grey = cv2.cvtColor(region.small, cv2.COLOR_RGB2GRAY)
+    fitted = fitted_parts(describe(region)[None])[0]
+    parts = dict(zip(FITTED, map(float, fitted), strict=True)) | {
         "size": min(1.0, placement.size_px / FULL_PX),
         "pose": _frontal(yaw, pitch) * _upright(placement.angle),
         "eyes": _eyes_open(grey),
         "exposure": _well_exposed(grey),
-        "clear": _inside(rgb, placement) * _one_skin(small),
+        "clear": _inside(rgb, placement) * _one_skin(region.small),
     }
-    score = parts["sharpness"]
+    score = float(np.prod(fitted))
     for name, share in SHARE.items():
         score *= 1 - share * (1 - parts[name])
     return Quality(score=score, yaw_deg=yaw, pitch_deg=pitch, **parts)
 
 
-def sharpness(rgb: NDArray[np.uint8], placement: Placement) -> float:
-    """How much of the face's real detail is left, 0 to 1."""
-    return float(sharpness_of(describe(rgb, placement)[None])[0])
+def detail_left(rgb: NDArray[np.uint8], placement: Placement) -> float:
+    """How much of the real face's detail is left, 0 to 1, without the score's other parts."""
+    return float(np.prod(fitted_parts(describe(region_of(rgb, placement))[None])))
 
 
-def sharpness_of(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The same from `detail.describe` (n, k)."""
+def fitted_parts(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What blur, noise and coding have left (n, 3), from `detail.describe` (n, k)."""
     network = _network()
     hidden = np.tanh(
         (numbers - network["mean"]) / network["spread"] @ network["w1"] + network["b1"]
     )
     value = hidden @ network["w2"] + network["b2"]
-    return np.asarray(1 / (1 + np.exp(-value[:, 0])), np.float64)
+    return np.asarray(1 / (1 + np.exp(-value)), np.float64)
 
 
 @cache

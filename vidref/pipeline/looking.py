@@ -44,7 +44,7 @@ class Views:
     candidates: Candidates = field(default_factory=partial(Candidates, KEPT_VIEWS))
     times_s: array[float] = field(default_factory=lambda: array("d"))
     scores: array[float] = field(default_factory=lambda: array("d"))
-    sharpness: array[float] = field(default_factory=lambda: array("d"))
+    detail: array[float] = field(default_factory=lambda: array("d"))
     asked_s: float = -np.inf
     """When a view of it was last given to be measured."""
 
@@ -70,7 +70,7 @@ def together_with(pieces: Sequence[Views]) -> Views:
         Candidates(KEPT_VIEWS, best, counts),
         in_order([piece.times_s for piece in pieces]),
         in_order([piece.scores for piece in pieces]),
-        in_order([piece.sharpness for piece in pieces]),
+        in_order([piece.detail for piece in pieces]),
     )
 
 
@@ -167,7 +167,7 @@ def _measure(
     quality = measure(rgb, face.landmarks_xy)
     views.times_s.append(time_s)
     views.scores.append(quality.score)
-    views.sharpness.append(quality.sharpness)
+    views.detail.append(quality.detail)
     if not views.candidates.wants(quality):
         views.candidates.count(quality)
         return

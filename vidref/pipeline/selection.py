@@ -11,10 +11,10 @@ from vidref.faces.paths import Track
 from vidref.pipeline.looking import Views
 from vidref.pipeline.naming import Somebody
 
-CLEAN = ((96.0, 0.56), (128.0, 0.69), (192.0, 0.84), (256.0, 0.87), (384.0, 0.95))
-"""Sharpness of clean photographs by the side of their face square in px, the median of 12 people
-(tests/benchmarks/results/analyse.md); beyond the last what the model itself delivers. A face that
-reaches it loses by being rebuilt; a smaller one than the first is never taken to be sharp."""
+CLEAN = ((96.0, 0.67), (128.0, 0.75), (192.0, 0.84), (256.0, 0.94), (384.0, 0.94))
+"""The detail that is left in clean photographs by the side of their face square in px, the median
+of 12 people (tests/benchmarks/results/analyse.md). A face that reaches it loses by being rebuilt; a
+smaller one than the first is never taken to be sharp."""
 MOSTLY = 0.5
 
 
@@ -59,11 +59,11 @@ def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish) -> Deci
     if size < wish.min_face_px:
         needed = f"{wish.min_face_px:g} px are asked for"
         return Decision(False, f"The face is too small ({size:.0f} px; {needed}).")
-    sharp = float(np.median(views.sharpness)) if views and views.sharpness else 0.0
-    clean = float(np.interp(size, [side for side, _ in CLEAN], [sharp for _, sharp in CLEAN]))
-    if size >= CLEAN[0][0] and sharp >= clean:
-        return Decision(False, f"The face is sharp already ({sharp:.2f} of 1, {size:.0f} px).")
-    return Decision(True, f"The face has lost detail (sharpness {sharp:.2f} of 1, {size:.0f} px).")
+    left = float(np.median(views.detail)) if views and views.detail else 0.0
+    clean = float(np.interp(size, [side for side, _ in CLEAN], [left for _, left in CLEAN]))
+    if size >= CLEAN[0][0] and left >= clean:
+        return Decision(False, f"The face is sharp already ({left:.2f} of 1, {size:.0f} px).")
+    return Decision(True, f"The face has lost detail ({left:.2f} of 1 is left, {size:.0f} px).")
 
 
 def _keep_largest(tracks: list[Track], most: int, decisions: dict[int, Decision]) -> None:
