@@ -15,7 +15,7 @@ from vidref.faces.paths import Shot, Sighting
 
 GAP_S = 0.5
 SAME_PLACE = 0.4
-VERY_PLACE = 0.8
+VERY_PLACE = 0.7
 SURELY_OTHER = 0.1
 """Cosine of two mean faces below which only the very same place makes them one: a single blurred
 view of a face (two-people, 1.1 s) had -0.03 to the same face three frames later."""
@@ -48,6 +48,9 @@ def _is_one(face: Followed, piece: Followed, shot: Shot) -> bool:
     at_once = overlap(common[0].placement, near.placement) >= VERY_PLACE
     if likeness is not None and likeness < SURELY_OTHER and not at_once:
         return False
+    if piece.sightings[0].index > face.sightings[-1].index:
+        # What comes later may well be elsewhere: heads jerk. Where the one ends the other begins.
+        return overlap(common[0].placement, near.placement) > SAME_PLACE
     at_one_place = sum(
         overlap(s.placement, near.placement) > SAME_PLACE
         for s in common
