@@ -50,7 +50,7 @@ def main() -> None:
     with chromium() as browser:
         for width, height, phone in ((1920, 1080, False), (375, 812, True), (1920, 1080, False)):
             begun = time.monotonic()
-            visit = Visit(browser, page, width, height, phone)
+            visit = Visit(browser, page, width, height, phone, "commit")
             visit.frame(0)
             shown = time.monotonic() - begun
             visit.tab.wait_for_selector("html[data-ready]", state="attached")

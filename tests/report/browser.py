@@ -31,7 +31,15 @@ def chromium() -> Iterator[Any]:
 class Visit:
     """A page opened from the disk; what it complains of and asks for is kept."""
 
-    def __init__(self, browser: Any, page: Path, width: int, height: int, phone: bool) -> None:
+    def __init__(
+        self,
+        browser: Any,
+        page: Path,
+        width: int,
+        height: int,
+        phone: bool,
+        until: str = "load",
+    ) -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         context = browser.new_context(
@@ -41,7 +49,7 @@ class Visit:
         self.tab.on("console", self._hear)
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.tab.on("request", lambda request: self.requests.append(request.url))
-        self.tab.goto(f"file://{page}")
+        self.tab.goto(f"file://{page}", wait_until=until)
 
     def _hear(self, said: Any) -> None:
         if "willReadFrequently" not in said.text:  # of the tests' own reading of the picture
