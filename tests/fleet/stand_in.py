@@ -7,6 +7,7 @@ a source whose name holds `crash` or `bug` does to its worker what the name says
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -22,12 +23,14 @@ from vidref.fleet.units import (
     Examine,
     Examined,
     Join,
+    Made,
     Make,
 )
 from vidref.fleet.work import Worker, _Here, _Store
 from vidref.media.frames import Frame
 from vidref.media.join import join_segments
 from vidref.media.mux import OutputTimes
+from vidref.media.segments import Cut, Segment
 from vidref.pipeline.plan import AnalysisSettings, Plan, PlannedPack, PlannedSource
 from vidref.pipeline.result import RestoreResult
 from vidref.pipeline.same_source import fingerprint
@@ -95,16 +98,38 @@ class PassingWorker(Worker):
 
 
 class SleepingWorker:
-    """Takes its time, and nothing else: what is measured is the schedule."""
+    """Takes its time, and makes nothing: what is measured is the schedule.
+
+    A clip is said to have `VIDREF_TEST_SEGMENTS` segments; each takes `VIDREF_TEST_SLEEP`.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def run(self, ticket: int, unit: Any, tell: Any) -> None:
         begun = time.monotonic()
-        time.sleep(float(os.environ.get("VIDREF_TEST_SLEEP", "0")))
-        result = Examined(None) if isinstance(unit, Examine) else Delivered(0, 0, "", None, ())
+        result: Any = None
+        match unit:
+            case Examine():
+                result = Examined({"the clip": "asleep"})
+            case Analyse():
+                count = int(os.environ["VIDREF_TEST_SEGMENTS"])
+                segments = tuple(Segment(k, k or None, k + 1, k, k or None) for k in range(count))
+                result = Analysed(empty_plan(Path(unit.task.source)), Cut(segments, enters=True))
+            case Make():
+                for number in unit.numbers:
+                    self._sleep(ticket, number, unit, tell)
+            case Join():
+                result = Delivered(len(unit.facts), 0, "", None, ())
         tell(Ended(ticket, result, time.monotonic() - begun))
+
+    def _sleep(self, ticket: int, number: int, unit: Make, tell: Any) -> None:
+        sleep_s = float(os.environ["VIDREF_TEST_SLEEP"])
+        time.sleep(sleep_s)
+        name = f"{number:06}.{unit.token}.segment"
+        (Path(unit.store) / name).write_bytes(b"zzz" + hashlib.sha256(b"zzz").digest())
+        facts = {"frames": 1, "faces": 0, "identity": {}}
+        tell(Made(ticket, number, name, facts, sleep_s, self.name))
 
 
 def empty_plan(source: Path) -> Plan:
@@ -127,6 +152,3 @@ def _note(here: _Here, what: str) -> None:
     if log:
         with open(log, "a") as file:
             file.write(f"{what} {here.source.name}\n")
-
-
-__all__ = ["Analyse", "PassingWorker", "SleepingWorker", "empty_plan"]

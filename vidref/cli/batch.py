@@ -96,13 +96,17 @@ def run(
     The flags of `vidref restore` hold for every clip; a manifest may set them for each. The exit
     code is 0 when all went well, 1 when a clip failed, and 2 when nothing could be begun.
     """
+    from vidref.errors import Interrupted
     from vidref.fleet.batch import Engine, run_batch
     from vidref.fleet.requests import Wanted
 
     wanted = Wanted(output, flags, config, refs, patterns, not flat)
     how = Engine(engine, workers, address, tries, watch, share_people, state)
     shown = _Lines(quiet, as_json)
-    outcome = run_batch(source, wanted, how, shown.turn)
+    try:
+        outcome = run_batch(source, wanted, how, shown.turn)
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped; the same command goes on where it was.") from None
     shown.end(outcome.clips, outcome.page)
     return 1 if outcome.failed else 0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from vidref.fleet.local import PER_GPU, LocalPool, count_gpus
 from vidref.fleet.pool import MakeWorker, Pool, usual_worker
 from vidref.fleet.requests import Wanted, requests_of, settings_of
 from vidref.fleet.schedule import Schedule, Terms
-from vidref.fleet.state import BatchState, ClipRow
+from vidref.fleet.state import BatchState, ClipRow, Request
 from vidref.fleet.summary import write_page
 
 STATE_FOLDER, STATE_FILE, PEOPLE, PAGE = ".vidref-batch", "state.sqlite", "people", "batch.html"
@@ -105,7 +105,7 @@ def run_batch(
         return Outcome(tuple(state.clips()), page)
 
 
-def _add(state: BatchState, requests: list) -> None:  # type: ignore[type-arg]
+def _add(state: BatchState, requests: Sequence[Request]) -> None:
     for request in requests:
         if not storage.is_url(request.output):
             parent = Path(request.output).parent
@@ -124,6 +124,9 @@ def _pools(engine: Engine, wanted: Wanted) -> Iterator[tuple[Pool, Pool]]:
         if engine.kind == "ray":
             from vidref.fleet.cluster import RayPool
 
+            # Ray prints pages about every process that is lost; what matters is in the state
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(nowhere))
             workers = RayPool(engine.address, engine.workers, settings, engine.make_worker)
             stack.callback(workers.close)
             joiners = LocalPool(1, make_worker=engine.make_worker)

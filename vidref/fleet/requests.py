@@ -50,7 +50,14 @@ def requests_of(source: str, wanted: Wanted) -> list[Request]:
 
 def settings_of(wanted: Wanted, more: dict[str, Any] | None = None) -> Settings:
     """The settings of one clip: the batch's, and its own over them."""
-    return Settings.load(wanted.config, {**wanted.flags, **(more or {})})
+    settings = Settings.load(wanted.config, {**wanted.flags, **(more or {})})
+    evidence = settings.evidence
+    if evidence.report or evidence.uncertainty or evidence.c2pa:
+        raise SettingsError(
+            "Reports, maps of uncertainty and signatures are made by `vidref restore`, one clip at "
+            "a time: leave them out of a batch."
+        )
+    return settings
 
 
 def _in_folder(source: str, wanted: Wanted) -> Iterator[Request]:

@@ -90,6 +90,7 @@ class SegmentRow:
     tries: int
     error: str | None
     worker: str | None
+    ended: float | None
     work_s: float | None
     frames: int | None
     faces: int | None
@@ -375,7 +376,7 @@ class BatchState:
 
     def segments_of(self, clip: int) -> list[SegmentRow]:
         rows = self._db.execute(
-            "SELECT number, state, tries, error, worker, work_s, frames, faces FROM segments"
+            "SELECT number, state, tries, error, worker, ended, work_s, frames, faces FROM segments"
             " WHERE clip = ? ORDER BY number",
             (clip,),
         )

@@ -47,6 +47,7 @@ from vidref.settings import Settings
 if TYPE_CHECKING:
     from vidref.faces.pack import FacePack
     from vidref.model.loading import CropRestorer
+    from vidref.pipeline.late_model import KnownModel
     from vidref.pipeline.restoration import Restoration
 
 Tell = Callable[[Event], None]
@@ -58,6 +59,7 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.name = name
         self._models: dict[tuple[Any, ...], CropRestorer] = {}
+        self._described: dict[tuple[Any, ...], KnownModel] = {}
         self._packs: dict[tuple[Any, ...], FacePack] = {}
         self._prepared: tuple[tuple[Any, ...], Target, Restoration] | None = None
         self._usual_threads = 0
@@ -107,7 +109,7 @@ class Worker:
         from vidref.pipeline.sidecar import check_sidecar
 
         check_sidecar(output, settings.output.overwrite)
-        return Examined(circumstances(source, target, settings, self._model(settings)))
+        return Examined(circumstances(source, target, settings, self._known(settings)))
 
     def _analyse(self, here: _Here, lend_to: str | None) -> Analysed:
         from vidref.pipeline.analyse import analyse_clip
@@ -175,6 +177,16 @@ class Worker:
         return here.deliver(restore(source, output, settings, _unwatched, model))
 
     # ---- what stays warm
+
+    def _known(self, settings: Settings) -> KnownModel:
+        """What must be known of the model before there is a face for it."""
+        from vidref.pipeline.late_model import LateModel
+
+        wanted = settings.model
+        key = (wanted.where, wanted.device, wanted.dtype)
+        if key not in self._described:
+            self._described = {key: LateModel(settings, self._models.get(key)).known}
+        return self._described[key]
 
     def _model(self, settings: Settings) -> CropRestorer:
         """The model of these settings, computing with the threads that they name."""
