@@ -16,6 +16,8 @@ from tests.report.pages import addresses, facts
 from tests.report.signer import make_signer
 from tests.stand_in import save_stand_in
 from tests.tool import ROOT, is_one_sentence, leftovers, vidref
+from vidref import weights
+from vidref.model.bundle import WEIGHTS, find_bundle
 from vidref.pipeline import support
 from vidref.pipeline.account import SCHEMA, read_account, schema_text
 
@@ -215,6 +217,15 @@ def test_answers_that_differ_and_fine_detail_mean_a_larger_expected_error() -> N
     assert support.supported_share(sure) > support.supported_share(unsure)
     undone = support.undone([flat, busy[:, ::-1], np.roll(busy, (4, 4), (0, 1)), busy])
     assert all(np.array_equal(one, busy) for one in undone[1:])
+
+
+def test_the_scale_of_the_expected_error_was_measured_with_the_bundled_restorer() -> None:
+    folder = find_bundle("bundled")
+    bundled = weights.recorded_hashes(folder)[folder / WEIGHTS]
+    assert bundled == support.CALIBRATED, (
+        "the restorer is a new one: python -m tests.benchmarks.support ../shared/data --fit, then "
+        "put its numbers and this hash into vidref/pipeline/support.py"
+    )
 
 
 def test_a_photo_beside_nothing_is_compared_by_analysing_it(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def _how(run: Run) -> str:
         ("Versions", _versions()),
     ]
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in result.warnings)
-    told = f"<h4>Notes of the run</h4><ul>{notes}</ul>" if notes else ""
+    told = f"<h3>Notes of the run</h3><ul>{notes}</ul>" if notes else ""
     rows = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts)
     return (
         f'<section>\n<h2>How it was made</h2>\n<div class="card"><dl class="facts">{rows}</dl>'
