@@ -32,7 +32,8 @@ def support_section(support: Support) -> str:
     return (
         "<h4>Supported by evidence</h4>"
         f'<div class="meter" role="img" aria-label="{share} % supported"><i style="width:{share}%">'
-        f"</i></div><p>{share} % of the face is supported, {100 - share} % is partly invented or missing.</p>"
+        f"</i></div><p>{share} % of the face is supported, {100 - share} % is partly "
+        "invented or missing.</p>"
         f'<p class="faint">The face was restored several times from the same evidence (mirrored, '
         "moved, with a little noise, other seeds). From how much the answers differ, and how "
         "fine the detail is, follows the error to be expected. Red is where it is more than "
