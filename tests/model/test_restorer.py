@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.model.small import picture, reference, small_config, small_network, small_restorer
 from vidref.errors import ModelError
-from vidref.model.bundle import HASH, WEIGHTS, RestorerNetwork, load_network, save_bundle
+from vidref.model.bundle import RestorerNetwork, load_network, save_bundle
 from vidref.model.context import Reference
 from vidref.model.fidelity import believe_input, low_pass, scale_of
+from vidref.model.found import HASH, WEIGHTS
 from vidref.model.guidance import Guidance
 from vidref.model.restorer import Combine, Face, Restorer, Sampling
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,16 @@ import numpy as np
 import pytest
 
 from tests.stand_in import save_stand_in
-from tests.tool import ROOT, command, environment, is_one_sentence, leftovers, process, vidref
+from tests.tool import (
+    ROOT,
+    Done,
+    command,
+    environment,
+    is_one_sentence,
+    leftovers,
+    process,
+    vidref,
+)
 from vidref.faces.mask import region_of
 from vidref.media.segment_encoder import SegmentEncoder
 from vidref.pipeline.plan_file import load_plan
@@ -116,6 +126,7 @@ def test_queues_and_segments_leave_no_trace_in_the_picture(
 
 
 SHORT = "job: {segment_s: 0.24}\n"
+KILLS = 20
 
 
 def interrupted(run: list[str | Path], job: Path, by: signal.Signals) -> tuple[int, str]:
@@ -129,7 +140,7 @@ def interrupted(run: list[str | Path], job: Path, by: signal.Signals) -> tuple[i
 
 
 def test_a_killed_job_goes_on_and_ends_as_if_nothing_had_happened(
-    arguments: list[str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str | Path], tmp_path: Path
 ) -> None:
     config = tmp_path / "short.yaml"
     config.write_text(SHORT)
@@ -141,18 +152,66 @@ def test_a_killed_job_goes_on_and_ends_as_if_nothing_had_happened(
     kept = {path.name for path in job.glob("*.segment")}
     assert len(kept) >= 2
     made_again: list[str] = []
-
-    class Watched(SegmentEncoder):
-        def __init__(self, path: Path, *more: object) -> None:
-            made_again.append(path.name)
-            super().__init__(path, *more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("vidref.pipeline.segment_stream.SegmentEncoder", Watched)
-    assert vidref(*run).exit_code == 0
+    assert vidref_watched(run, made_again).exit_code == 0
     assert made_again and len(kept.intersection(made_again)) <= 1
     assert killed.read_bytes() == whole.read_bytes()
     assert sidecar_of(killed) == sidecar_of(whole)
     assert not job.exists()
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_of_whole_runs_leave_no_trace(
+    source: Path, plan: Path, model: Path, tmp_path: Path
+) -> None:
+    """Each run is of one clip, killed at random and run again, from its start-up to its join."""
+    config = tmp_path / "short.yaml"
+    config.write_text(SHORT)
+    more = ["--refs", PERSON, "--model", model, "--quiet", "--config", config]
+    whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
+    begun = time.monotonic()
+    assert process("restore", source, "-o", whole, *more).exit_code == 0
+    usual_s = time.monotonic() - begun
+    moments, landed = np.random.default_rng(7).uniform(0, 1, 200), 0
+    run, job = ["restore", source, "-o", killed, *more], tmp_path / ".killed.mp4.vidref-job"
+    for moment in moments:
+        if landed == KILLS:
+            break
+        landed += kill_after(run, moment * usual_s)
+        kept = {path.name for path in job.glob("*.segment")}
+        made: list[str] = []
+        assert vidref_watched(run, made).exit_code == 0
+        assert len(kept.intersection(made)) <= 1
+        assert killed.read_bytes() == whole.read_bytes()
+        assert sidecar_of(killed) == sidecar_of(whole)
+        assert not job.exists()
+        for path in (killed, killed.with_name(killed.name + ".json")):
+            path.unlink()
+    assert landed == KILLS
+
+
+def kill_after(run: list[str | Path], seconds: float) -> bool:
+    """Begin a run and kill it at this moment, if it is not done by then."""
+    started = subprocess.Popen(command(*run), env=environment(), stderr=subprocess.DEVNULL)
+    try:
+        started.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        started.send_signal(signal.SIGKILL)
+        started.wait()
+        return True
+
+
+def vidref_watched(run: list[str | Path], made: list[str]) -> Done:
+    """The same run in this process, telling which segments it makes."""
+
+    class Watched(SegmentEncoder):
+        def __init__(self, path: Path, *more: object) -> None:
+            made.append(path.name)
+            super().__init__(path, *more)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vidref.pipeline.segment_stream.SegmentEncoder", Watched)
+        return vidref(*run)
 
 
 def sidecar_of(output: Path) -> dict:
@@ -255,8 +314,17 @@ def test_a_clip_without_faces_comes_out_as_it_went_in(model: Path, tmp_path: Pat
         ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=d=1:s=320x240", source],
         check=True,
     )
-    done = vidref("restore", source, "-o", output, "--model", model, "--lossless")
-    assert done.exit_code == 0 and "No face was found" in done.stderr
+    run = ["restore", str(source), "-o", str(output), "--model", str(model), "--lossless"]
+    script = (
+        "import sys\nfrom vidref.cli.main import main\n"
+        f"sys.argv = ['vidref', *{run}]\nmain()\n"
+        "assert not {'torch', 'diffusers'} & {*sys.modules}, 'loaded for nothing'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "No face was found" in done.stderr
     assert same_frames(source, output)
     assert leftovers(tmp_path, source, output) == []
 

@@ -68,10 +68,10 @@ def cost(expected: Placement, spread: float, found: Placement, likeness: float |
 
 def assign(costs: Costs) -> list[tuple[int, int]]:
     """The cheapest pairs (row, column), none impossible."""
+    if not costs.size:
+        return []  # before scipy is imported: a clip without faces never needs it
     from scipy.optimize import linear_sum_assignment
 
-    if not costs.size:
-        return []
     rows, columns = linear_sum_assignment(costs)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return [(row, column) for row, column in pairs if costs[row, column] < IMPOSSIBLE]

@@ -10,7 +10,6 @@ Frozen parts of other people (a VAE, a FaRL tower) are named in the configuratio
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
@@ -18,15 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vidref import weights
-from vidref.errors import MissingDependencyError, ModelError
+from vidref.errors import ModelError
 from vidref.model.codec import Codec, build_codec
-from vidref.model.config import RestorerConfig, parse_config
+from vidref.model.config import RestorerConfig
 from vidref.model.context import CompositeContext
 from vidref.model.denoiser import Denoiser
-
-WEIGHTS, HASH, CARD = "restorer.safetensors", "restorer.sha256", "CARD.md"
-BUNDLED = weights.BUNDLED / "restorer"
+from vidref.model.found import CARD, HASH, WEIGHTS, check_hash, find_bundle, read_header
 
 
 class RestorerNetwork(nn.Module):
@@ -75,20 +71,12 @@ def load_network(where: str) -> RestorerNetwork:
     folder = find_bundle(where)
     path = folder / WEIGHTS
     check_hash(folder)
+    config = read_header(path)
     try:
         with safe_open(path, "pt") as file:
-            header = (file.metadata() or {}).get("restorer")
             tensors = {key: file.get_tensor(key).float() for key in list(file.keys())}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error}).") from error
-    if header is None:
-        raise ModelError(
-            f"{path}: holds weights but no restorer configuration: not a vidref bundle."
-        )
-    try:
-        config = parse_config(json.loads(header), str(path))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path}: its header is damaged: fetch the bundle again.") from error
     network = RestorerNetwork(config)
     fill(network, tensors, str(path))
     return network.eval()
@@ -105,39 +93,3 @@ def fill(network: RestorerNetwork, values: dict[str, Tensor], where: str) -> Non
             f"{wrong[0]}: the file is damaged or of another version."
         )
     network.load_state_dict(values, strict=False)
-
-
-def find_bundle(where: str) -> Path:
-    """The folder of a bundle."""
-    if where == "bundled":
-        folder = BUNDLED
-        if not (folder / WEIGHTS).exists():
-            raise ModelError(
-                f"{folder}: this installation carries no restorer: reinstall it or name a bundle."
-            )
-        return folder
-    folder = Path(where)
-    if (folder / WEIGHTS).exists():
-        return folder
-    if folder.exists() or where.count("/") != 1:
-        raise ModelError(f"{where}: no {WEIGHTS} there: give a bundle's folder or a hub id.")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{where} is a hub id, which needs huggingface_hub: pip install huggingface_hub."
-        ) from error
-    try:
-        return Path(snapshot_download(where, allow_patterns=[WEIGHTS, HASH, CARD]))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{where}: neither a folder here nor a bundle that could be fetched from the hub: "
-            "check the name and the connection."
-        ) from error
-
-
-def check_hash(folder: Path) -> None:
-    """Refuse weights that are not what was published, or that nobody vouches for."""
-    if folder / WEIGHTS not in weights.recorded_hashes(folder):
-        raise ModelError(f"{folder}: needs both {WEIGHTS} and {HASH}: fetch the bundle again.")
-    weights.verify(folder)

@@ -21,7 +21,6 @@ from vidref.model.context import Reference
 from vidref.model.fidelity import believe_input
 from vidref.model.restorer import Face, PersonContext, Sampling
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 CROP_PX = 512
 
 FACE_CALLS: dict[str, Callable[[Any, Tensor], Tensor]] = {

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vidref.errors import SettingsError
 from vidref.model.context import Reference
-from vidref.model.foreign import SUFFIXES, load_foreign
+from vidref.model.foreign import load_foreign
+from vidref.model.found import is_foreign
 from vidref.model.restorer import Face, PersonContext, Restorer, Sampling
 
 DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -43,7 +44,7 @@ class CropRestorer(Protocol):
 def load_restorer(where: str, device: str = "auto", dtype: str = "auto") -> CropRestorer:
     """`bundled`, a bundle's folder, a hub id, or a file of another face model's weights."""
     target = choose_device(device)
-    if Path(where).suffix.lower() in SUFFIXES and not Path(where).is_dir():
+    if is_foreign(where):
         return load_foreign(Path(where), target)
     restorer = Restorer.load(where, target)
     if dtype != "auto":

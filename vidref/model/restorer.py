@@ -16,15 +16,16 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from vidref import weights
 from vidref.errors import ModelError
-from vidref.model.bundle import WEIGHTS, RestorerNetwork, find_bundle, load_network
+from vidref.model.bundle import RestorerNetwork, load_network
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
 from vidref.model.fidelity import believe_input
+from vidref.model.found import USUAL_BATCH, WEIGHTS, find_bundle
 from vidref.model.guidance import Guidance, guided
 from vidref.model.noise import person_noise
 from vidref.model.sampler import Solver, build_scheduler, sample
+from vidref.weights import recorded_hashes
 
 Combine = Literal["concatenated", "average", "weighted"]
 
@@ -73,7 +74,7 @@ class Restorer:
         self,
         network: RestorerNetwork,
         device: str | torch.device = "cpu",
-        batch: int = 4,
+        batch: int = USUAL_BATCH,
         max_references: int = 5,
         autocast: torch.dtype | None = None,
         sha256: str = "",
@@ -91,12 +92,12 @@ class Restorer:
 
     @classmethod
     def load(
-        cls, where: str = "bundled", device: str | torch.device = "cpu", batch: int = 4
+        cls, where: str = "bundled", device: str | torch.device = "cpu", batch: int = USUAL_BATCH
     ) -> Restorer:
         """From "bundled", a folder, or a hub id; half-precision arithmetic on a GPU only."""
         half = torch.bfloat16 if torch.device(device).type == "cuda" else None
         folder = find_bundle(where)
-        digest = weights.recorded_hashes(folder).get(folder / WEIGHTS, "")
+        digest = recorded_hashes(folder).get(folder / WEIGHTS, "")
         return cls(load_network(str(folder)), device, batch, autocast=half, sha256=digest)
 
     @torch.inference_mode()

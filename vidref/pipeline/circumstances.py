@@ -6,14 +6,16 @@ A job that goes on under other circumstances would have a seam in it where they 
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import av
 
 from vidref.faces.photos import find_people
-from vidref.model.loading import CropRestorer
+from vidref.pipeline.late_model import KnownModel
 from vidref.pipeline.same_source import fingerprint
 from vidref.pipeline.target import Target
 from vidref.settings import Settings
@@ -27,11 +29,9 @@ NOT_SEEN = {
 
 
 def circumstances(
-    source: Path, target: Target, settings: Settings, model: CropRestorer
+    source: Path, target: Target, settings: Settings, model: KnownModel
 ) -> dict[str, str]:
     """A word for each thing, by its name."""
-    import torch
-
     size, digest = fingerprint(source)
     found = {
         "the clip": f"{size} bytes {digest[:12]}",
@@ -40,8 +40,8 @@ def circumstances(
         "the model": f"{model.name} {model.sha256[:12]}",
         "vidref": __version__,
         "FFmpeg": ".".join(map(str, av.library_versions["libavcodec"])),
-        "torch": torch.__version__,
-        "the model's threads": str(torch.get_num_threads()),
+        "torch": version("torch"),
+        "the model's threads": str(_threads(settings)),
         "the processor": platform.machine(),
         "the faces in one call": str(model.batch),
     }
@@ -53,6 +53,12 @@ def circumstances(
         if name not in NOT_SEEN:
             found[f"the setting {name}"] = str(value)
     return found
+
+
+def _threads(settings: Settings) -> int:
+    """How many torch will use, as far as can be said before it is imported."""
+    told = settings.threads or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1
+    return int(told) if str(told).isdecimal() else 1
 
 
 def _photos(folder: Path) -> str:

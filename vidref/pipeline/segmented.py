@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidref.media.deinterlace import CombWatch
 from vidref.media.frames import Frame
@@ -21,12 +21,14 @@ from vidref.pipeline.journal import Job
 from vidref.pipeline.one_pass import frames_expected
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.progress import OnProgress, Ticker
-from vidref.pipeline.restoration import Restoration
 from vidref.pipeline.result import RestoreResult
 from vidref.pipeline.segment_stream import SegmentStore, SegmentStream, cut_for
 from vidref.pipeline.sidecar import statement
 from vidref.pipeline.target import Target, open_reader
 from vidref.settings import Settings
+
+if TYPE_CHECKING:
+    from vidref.pipeline.restoration import Restoration
 
 
 def in_segments(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vidref.errors import OutputError
 from vidref.media.unfinished import UnfinishedFile
@@ -27,9 +27,11 @@ from vidref.pipeline.account import (
 )
 from vidref.pipeline.identity import Facts, summary
 from vidref.pipeline.plan import FrameReference, Plan, PlannedPerson, Reference
-from vidref.pipeline.restoration import Restoration
 from vidref.settings import Settings
 from vidref.version import __version__
+
+if TYPE_CHECKING:
+    from vidref.pipeline.restoration import Restoration
 
 VERSION: Literal[2] = 2
 SHORT = 12

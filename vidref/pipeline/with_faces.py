@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vidref.model.loading import CropRestorer
 from vidref.pipeline.analyse import analyse_clip
 from vidref.pipeline.circumstances import circumstances
 from vidref.pipeline.journal import Job
+from vidref.pipeline.late_model import LateModel
 from vidref.pipeline.one_pass import in_one_pass
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.plan_file import check_source, load_plan, save_plan
 from vidref.pipeline.progress import OnProgress
-from vidref.pipeline.restoration import Restoration, open_model
 from vidref.pipeline.result import RestoreResult
 from vidref.pipeline.segmented import in_segments
 from vidref.pipeline.sidecar import (
@@ -31,6 +31,11 @@ from vidref.pipeline.stills import write_stills
 from vidref.pipeline.target import PIPE, Target
 from vidref.settings import Settings
 
+if TYPE_CHECKING:
+    from vidref.media.colour import Colour
+    from vidref.model.loading import CropRestorer
+    from vidref.pipeline.restoration import Restoration
+
 
 def rebuild_clip(
     source: Path,
@@ -43,11 +48,11 @@ def rebuild_clip(
     """A clip whose target is decided."""
     # what cannot work is refused before the long work
     check_sidecar(output, settings.output.overwrite)
-    model = model or open_model(settings)
+    late = LateModel(settings, model)
     if output == PIPE:
         plan = find_faces(source, settings, on_progress)
-        return _without_job(source, output, target, settings, on_progress, plan, model)
-    return _as_job(source, output, settings, on_progress, target, model)
+        return _without_job(source, output, target, settings, on_progress, plan, late)
+    return _as_job(source, output, settings, on_progress, target, late)
 
 
 def rebuild_pictures(
@@ -59,13 +64,13 @@ def rebuild_pictures(
 ) -> RestoreResult:
     """A photo or a folder of frames."""
     check_sidecar(output, settings.output.overwrite)
-    model = model or open_model(settings)
+    late = LateModel(settings, model)
     plan = find_faces(source, settings, on_progress)
     if not has_work(plan):
         result, _ = write_stills(source, output, settings, on_progress)
         told = (nothing_to_do(plan), *plan.notes, *result.warnings)
         return replace(result, warnings=told, plan=plan)
-    restoration = Restoration.prepare(plan, source, None, settings, model)
+    restoration = _prepared(plan, source, None, settings, late)
     result, facts = write_stills(source, output, settings, on_progress, restoration)
     beside = sidecar_path(output)
     write_sidecar(beside, sidecar(restoration, settings, facts))
@@ -101,9 +106,9 @@ def _as_job(
     settings: Settings,
     on_progress: OnProgress,
     target: Target,
-    model: CropRestorer,
+    late: LateModel,
 ) -> RestoreResult:
-    known = circumstances(source, target, settings, model)
+    known = circumstances(source, target, settings, late.known)
     with Job.open(output, known, settings.job.restart) as job:
         if job.plan_path.exists():
             plan = load_plan(job.plan_path)
@@ -111,9 +116,8 @@ def _as_job(
             plan = find_faces(source, settings, on_progress)
             save_plan(plan, job.plan_path)
         if not has_work(plan):
-            return _without_job(source, output, target, settings, on_progress, plan, model)
-        colour = target.clip.picture.colour
-        restoration = Restoration.prepare(plan, source, colour, settings, model)
+            return _without_job(source, output, target, settings, on_progress, plan, late)
+        restoration = _prepared(plan, source, target.clip.picture.colour, settings, late)
         result, facts = in_segments(job, source, output, target, restoration, settings, on_progress)
         beside = sidecar_path(output)
         write_sidecar(beside, sidecar(restoration, settings, facts))
@@ -129,13 +133,22 @@ def _without_job(
     settings: Settings,
     on_progress: OnProgress,
     plan: Plan,
-    model: CropRestorer,
+    late: LateModel,
 ) -> RestoreResult:
     if not has_work(plan):
         result = in_one_pass(source, output, settings, on_progress)
         told = (nothing_to_do(plan), *plan.notes, *result.warnings)
         return replace(result, warnings=told, plan=plan)
-    restoration = Restoration.prepare(plan, source, target.clip.picture.colour, settings, model)
+    restoration = _prepared(plan, source, target.clip.picture.colour, settings, late)
     said = statement(restoration, settings)
     result = in_one_pass(source, output, settings, on_progress, restoration, said)
     return replace(result, warnings=(*plan.notes, *result.warnings), plan=plan)
+
+
+def _prepared(
+    plan: Plan, source: Path, colour: Colour | None, settings: Settings, late: LateModel
+) -> Restoration:
+    """There are faces to restore: now torch is needed, and the model."""
+    from vidref.pipeline.restoration import Restoration
+
+    return Restoration.prepare(plan, source, colour, settings, late.get())
