@@ -117,9 +117,9 @@ def _detector(
         for column, detector in columns.items():
             tallies = run(detector)
             _add_tally(figures, kind, column, tallies.as_labelled, least)
-            _add_tally(figures, f"{kind}, no animals", column, tallies.no_animals, least)
+            _add_tally(figures, f"{kind}, put right", column, tallies.put_right, least)
             if column == "pack":
-                _draw_failures(tallies.no_animals, scenes, out / f"detector {kind}.png")
+                _draw_failures(tallies.put_right, scenes, out / f"detector {kind}.png")
         say(f"detector, {kind}: done")
 
 

@@ -44,6 +44,8 @@ class Truth:
 
 ANIMALS = frozenset(f"scene_{n:05}.webp" for n in (968, 984, 1016, 1032, 1048, 1056))
 """Scenes of the dev split in which the teacher is sure of a face that is a dog's."""
+UNSEEN = frozenset(f"archive_{n:05}.webp" for n in (482, 490, 626))
+"""Pictures of the dev split whose only face, an engraving or an old print, the teacher missed."""
 
 
 @dataclass(frozen=True)
@@ -146,15 +148,18 @@ def _excused(face: DetectedFace, truth: Truth) -> bool:
 
 @dataclass
 class Tallies:
-    """The same faces against the teacher as it is, and with its animals taken for a mistake."""
+    """The same faces against the teacher as it is, and with its mistakes, seen by eye, put right.
+
+    Its dogs are no faces; pictures whose face it missed count neither way.
+    """
 
     as_labelled: Tally = field(default_factory=Tally)
-    no_animals: Tally = field(default_factory=Tally)
+    put_right: Tally = field(default_factory=Tally)
 
     def add(self, name: str, found: list[DetectedFace], truth: Truth, least: float) -> None:
         self.as_labelled.add(name, found, truth, least)
-        corrected = Truth.of([]) if name in ANIMALS else truth
-        self.no_animals.add(name, found, corrected, least)
+        if name not in UNSEEN:
+            self.put_right.add(name, found, Truth.of([]) if name in ANIMALS else truth, least)
 
 
 def measure_clean(detector: Detects, scenes: list[Scene], least: float) -> Tallies:
