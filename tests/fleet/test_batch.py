@@ -42,7 +42,7 @@ def test_bad_clips_are_told_and_the_others_come_out_as_from_a_single_run(
     shelf, out = tmp_path / "in", tmp_path / "out"
     (shelf / "deep").mkdir(parents=True)
     (shelf / "good.mp4").write_bytes(clip.read_bytes())
-    write_clip(shelf / "deep" / "other.mp4", frames=9, sounds=())
+    write_clip(shelf / "deep" / "other #1.mp4", frames=9, sounds=())
     (shelf / "text.mp4").write_text("this is no clip")
     (shelf / "cut.mp4").write_bytes(clip.read_bytes()[:2000])
     run = ["batch", shelf, "-o", out, "--faces", "none", "--threads", "1", "--json"]
@@ -52,7 +52,7 @@ def test_bad_clips_are_told_and_the_others_come_out_as_from_a_single_run(
     assert told["done"] == 2
     assert {Path(name).name for name in told["failed"]} == {"text.mp4", "cut.mp4"}
     assert all(sentence.endswith(".") for sentence in told["failed"].values())
-    for name in ("good.mp4", "deep/other.mp4"):
+    for name in ("good.mp4", "deep/other #1.mp4"):
         single = tmp_path / "single.mp4"
         single.unlink(missing_ok=True)
         assert vidref("restore", shelf / name, "-o", single, *run[4:8]).exit_code == 0
@@ -66,12 +66,12 @@ def test_bad_clips_are_told_and_the_others_come_out_as_from_a_single_run(
     }  # fmt: skip
     assert {Path(c["source"]).name: c["frames"] for c in status["clips"] if c["frames"]} == {
         "good.mp4": 60,
-        "other.mp4": 9,
+        "other #1.mp4": 9,
     }
     assert "text.mp4" in vidref("batch", "status", out).stdout
 
     page = (out / "batch.html").read_text()
-    assert "2 failed" in page and "text.mp4" in page and 'href="deep/other.mp4"' in page
+    assert "2 failed" in page and "text.mp4" in page and 'href="deep/other%20%231.mp4"' in page
     assert "src=" not in page and "http" not in page
 
     # mended and retried, the same command does what is left and nothing else

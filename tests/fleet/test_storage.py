@@ -65,6 +65,25 @@ def test_a_batch_from_s3_to_s3_makes_what_files_make(bucket: str, tmp_path: Path
         assert state.counts()["done"] == 2
 
 
+@pytest.mark.slow
+def test_a_cluster_works_from_s3_to_s3(bucket: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    from tests.fleet.cluster import nodes
+
+    clip = write_clip(tmp_path / "a.mp4", frames=30)
+    storage.send(clip, f"{bucket}/in/a.mp4")
+    flags = {"threads": 1, "job.segment_s": "0.24"}
+    with nodes(2) as cluster:
+        engine = Engine("ray", 0, cluster.address, make_worker=PassingWorker)
+        assert run_batch(f"{bucket}/in", Wanted(f"{bucket}/out", flags), engine).failed == 0
+    (tmp_path / "in").mkdir()
+    clip.rename(tmp_path / "in" / "a.mp4")
+    engine = Engine("local", 1, make_worker=PassingWorker)
+    run_batch(str(tmp_path / "in"), Wanted(str(tmp_path / "out"), flags), engine)
+    made = storage.fetch(f"{bucket}/out/a.mp4").read_bytes()
+    assert made == (tmp_path / "out" / "a.mp4").read_bytes()
+
+
 def test_what_is_not_there_is_told_in_a_sentence(bucket: str) -> None:
     with pytest.raises(InputError, match="There is nothing at"):
         storage.fetch(f"{bucket}/no/such.mp4")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from vidref.fleet.state import CANCELLED, DONE, FAILED, RUNNING, WAITING, ClipRow
 
@@ -78,7 +79,7 @@ def _row(clip: ClipRow, folder: Path) -> str:
     if clip.state == DONE and "://" not in clip.output:
         output = Path(clip.output)
         near = output.is_relative_to(folder)
-        link = output.relative_to(folder).as_posix() if near else output.as_uri()
+        link = quote(output.relative_to(folder).as_posix()) if near else output.as_uri()
         name = f'<a href="{escape(link, quote=True)}">{name}</a>'
     where = escape(clip.source)
     said = [clip.error] if clip.error else []

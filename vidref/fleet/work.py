@@ -190,13 +190,16 @@ class Worker:
 
     def _model(self, settings: Settings) -> CropRestorer:
         """The model of these settings, computing with the threads that they name."""
+        import cv2
         import torch
 
         from vidref.pipeline.restoration import open_model
 
         if not self._usual_threads:
             self._usual_threads = torch.get_num_threads()
-        torch.set_num_threads(settings.threads or self._usual_threads)
+        threads = settings.threads or self._usual_threads
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)  # several workers share this machine
         wanted = settings.model
         key = (wanted.where, wanted.device, wanted.dtype)
         if key not in self._models:

@@ -59,7 +59,9 @@ class Job:
         self._lock = handle
         self._fingerprint: dict[str, str] = {}
         self._cut: Cut | None = None
+        self._cut_text = "null"
         self._finished: dict[int, Finished] = {}
+        self._texts: dict[int, tuple[Finished, str]] = {}
 
     @classmethod
     def open(cls, output: Path, fingerprint: Mapping[str, str], restart: bool = False) -> Job:
@@ -103,7 +105,7 @@ class Job:
 
     def set_cut(self, cut: Cut) -> None:
         """Decide how the clip is cut, once for this job."""
-        self._cut = cut
+        self._know_cut(cut)
         self._save()
 
     @property
@@ -167,7 +169,7 @@ class Job:
             if tree["format"] != FORMAT:
                 return
             fingerprint, cut = tree["fingerprint"], tree["cut"]
-            self._cut = None if cut is None else Cut.from_json(cut)
+            self._know_cut(None if cut is None else Cut.from_json(cut))
             finished = {int(k): Finished(**v) for k, v in tree["finished"].items()}
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return
@@ -176,31 +178,42 @@ class Job:
             if checked_digest(self.path_of(number)) == segment.sha256:
                 self._finished[number] = segment
 
+    def _know_cut(self, cut: Cut | None) -> None:
+        self._cut = cut
+        self._cut_text = json.dumps(None if cut is None else cut.as_json())
+
     def _begin(self, fingerprint: dict[str, str]) -> None:
         self._fingerprint = fingerprint
-        self._cut = None
+        self._know_cut(None)
         self._finished = {}
         self.plan_path.unlink(missing_ok=True)
         self._save()
 
     def _save(self) -> None:
-        tree = {
-            "format": FORMAT,
-            "fingerprint": self._fingerprint,
-            "cut": None if self._cut is None else self._cut.as_json(),
-            "finished": {str(k): asdict(v) for k, v in self.finished.items()},
-        }
+        finished = ", ".join(f'"{number}": {self._text_of(number)}' for number in self.finished)
+        text = (
+            f'{{"format": {FORMAT}, "fingerprint": {json.dumps(self._fingerprint)}, '
+            f'"cut": {self._cut_text}, "finished": {{{finished}}}}}'
+        )
         state = self._folder / STATE
         part = state.with_name(STATE + ".part")
         try:
             with part.open("w", encoding="utf-8") as file:
-                json.dump(tree, file)
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(state)
             sync_folder(self._folder)
         except OSError as error:
             raise _refusal(self._folder, error) from error
+
+    def _text_of(self, number: int) -> str:
+        """A finished segment as JSON; thousands of them are told again after each one."""
+        done = self._finished[number]
+        known = self._texts.get(number)
+        if known is None or known[0] is not done:
+            known = self._texts[number] = done, json.dumps(asdict(done))
+        return known[1]
 
     def _sweep(self) -> None:
         """Remove what dead runs left half done, and segments that are not what they were."""
