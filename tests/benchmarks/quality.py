@@ -6,7 +6,7 @@ Sharp pictures and frames of clips are harmed by known amounts (`tests/benchmark
 score is ranked against the amounts and against two measures of what is left, both taken against the
 unharmed picture (`truth.py`). Nothing here was fitted on. `--numbers` keeps what was measured, so
 that another `vidref/faces/sharpness.npz` can be ranked without harming everything again; `--sheets`
-draws each family of pictures from its best to its worst.
+draws each new family of pictures from its best to its worst.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ CLIPS = ("S001193", "talk-a", "talk-b", "talk-c", "talk-d", "talk-e", "wide-a", 
 BLURS = (0, 1.5, 3, 6, 12)
 NOISES = (5, 10, 20, 40)
 CRF = 30
+GRID_PX = 16
 SHOWN = 12
 SHOWN_PX = 320
 
@@ -98,7 +99,7 @@ def worn_portraits() -> Iterator[Portrait]:
 
 
 def clip_frames() -> Iterator[Portrait]:
-    """A frame of each clip with its largest face."""
+    """A frame of each clip, cut to its largest face's surroundings on the codec's grid."""
     pack = load_pack(threads=1)
     for name in CLIPS:
         with av.open(str(DATA / "clips" / "clean" / f"{name}.mp4")) as container:
@@ -109,8 +110,16 @@ def clip_frames() -> Iterator[Portrait]:
                 found = pack.detect(rgb)
                 if found:
                     largest = max(found, key=lambda face: float(np.ptp(face.box_xyxy[::2])))
-                    yield Portrait(name, rgb, largest.landmarks_xy.astype(np.float64))
+                    yield _cut(Portrait(name, rgb, largest.landmarks_xy.astype(np.float64)))
                     break
+
+
+def _cut(portrait: Portrait) -> Portrait:
+    placement = placement_of(portrait.points)
+    low, high = (np.array(placement.centre_xy) + side * 0.8 * placement.size_px for side in (-1, 1))
+    left, top = (np.maximum(low, 0) // GRID_PX * GRID_PX).astype(int)
+    part = portrait.rgb[top : int(high[1]), left : int(high[0])]
+    return Portrait(portrait.person, np.ascontiguousarray(part), portrait.points - [left, top])
 
 
 def to_512(portrait: Portrait) -> Portrait:
@@ -173,8 +182,24 @@ def table(title: str, group: Ranked) -> str:
     lines.append(_line("mixed", [""] * 3, group.where(lambda row: row.kind == "mixed")))
     lines.append(_line("all kinds", [""] * 3, everything))
     pooled = everything.rank(lambda row: row.left)
-    lines += ["", f"All kinds and all people in one, against what is left: {pooled:.3f}.", ""]
+    alike = against_unharmed(everything).rank(lambda row: row.left)
+    lines += [
+        "",
+        f"All kinds and all people in one, against what is left: {pooled:.3f}; with each score as "
+        f"a share of that of the person's unharmed picture, as what is left is: {alike:.3f}.",
+        "",
+    ]
     return "\n".join([*lines, noise_line(group), ""])
+
+
+def against_unharmed(group: Ranked) -> Ranked:
+    """Scores as shares of the unharmed picture's, person by person."""
+    people = group.people()
+    shares = [
+        person.scores / person.where(lambda row: row.kind == "blur" and row.level == 0).scores[0]
+        for person in people
+    ]
+    return Ranked([row for person in people for row in person.rows], np.concatenate(shares))
 
 
 def _line(kind: str, cells: list[str], group: Ranked) -> str:
@@ -229,8 +254,8 @@ def sheet(path: Path, pictures: Sequence[Harmed], scores: NDArray[np.float64]) -
         crop = take_crop(picture.rgb, placement_of(picture.points), 512)
         cell = np.ascontiguousarray(crop[low : low + SHOWN_PX, low : low + SHOWN_PX, ::-1])
         text = f"{rank} {picture.kind} {picture.level}: {scores[index]:.2f} left {picture.left:.2f}"
-        for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(cell, text, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, width)
+        cv2.rectangle(cell, (0, 0), (SHOWN_PX, 19), (0, 0, 0), -1)
+        cv2.putText(cell, text, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1)
         cells.append(cell)
     rows = [np.hstack(cells[start : start + 4]) for start in range(0, SHOWN, 4)]
     cv2.imwrite(str(path), np.vstack(rows))
@@ -243,19 +268,21 @@ def main() -> None:
     options = parser.parse_args()
     kept = read(options.numbers) if options.numbers and options.numbers.exists() else {}
     for number, (title, people) in enumerate(groups().items()):
-        if title not in kept or options.sheets:
-            kept[title] = []
-            for portrait in people():
-                pictures = list(harmed(portrait, seed=3))
-                rows = [row_of(portrait.person, picture) for picture in pictures]
-                kept[title] += rows
-                if options.sheets:
-                    options.sheets.mkdir(parents=True, exist_ok=True)
-                    path = options.sheets / f"{number}-{portrait.person}.png"
-                    sheet(path, pictures, ranked(rows).scores)
+        group = kept.setdefault(title, [])
+        known = {row.person for row in group}
+        for portrait in people():
+            if portrait.person in known:
+                continue
+            pictures = list(harmed(portrait, seed=3))
+            rows = [row_of(portrait.person, picture) for picture in pictures]
+            group += rows
+            if options.sheets:
+                options.sheets.mkdir(parents=True, exist_ok=True)
+                path = options.sheets / f"{number}-{portrait.person}.png"
+                sheet(path, pictures, ranked(rows).scores)
             if options.numbers:
                 write(options.numbers, kept)
-        print(table(title, ranked(kept[title])), flush=True)
+        print(table(title, ranked(group)), flush=True)
 
 
 def write(path: Path, kept: dict[str, list[Row]]) -> None:

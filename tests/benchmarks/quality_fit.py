@@ -11,7 +11,6 @@ end. `--numbers` keeps what was measured (it takes some ten minutes of one core)
 from __future__ import annotations
 
 import argparse
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,17 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from tests.benchmarks.harm import portraits
+from tests.benchmarks.harm import Portrait, portraits
 from tests.benchmarks.quality import DATA
-from tests.benchmarks.worn import Worn, family, noisy_family
+from tests.benchmarks.worn import Worn, coded_family, family, noisy_family
 from vidref.faces.detail import describe
 from vidref.faces.geometry import placement_of
 from vidref.faces.quality import NETWORK, fitted_parts
 from vidref.faces.regions import region_of
 
-TURNS = 3
-"""Families a person. Every second person's first begins with the portrait itself; the last,
-of every first half, is of noise that was coded."""
 NETWORKS = 3
 HIDDEN = 32
 STEPS = 900
@@ -61,36 +57,43 @@ class Data:
     numbers: NDArray[np.float32]
 
 
+def turns(people: int) -> Iterator[tuple[Portrait, Iterator[Worn]]]:
+    """Two families a person, every second person's first beginning with the portrait itself; one
+    of coded noise for the first half of all; one of coarse coding for most of the others."""
+    faces = list(portraits(DATA, "train", people, seed=1))
+    rng = np.random.default_rng(100)
+    for turn in range(2):
+        for index, portrait in enumerate(faces):
+            yield portrait, family(portrait, turn == 0 and index % 2 == 0, rng)
+    rng = np.random.default_rng(200)
+    for portrait in faces[: people // 2]:
+        yield portrait, noisy_family(portrait, rng)
+    rng = np.random.default_rng(300)
+    for portrait in faces[people // 2 : people * 5 // 6]:
+        yield portrait, coded_family(portrait, rng)
+
+
 def make(people: int) -> Data:
     """Families of pictures of the first people of split train."""
-    rng, other_rng = np.random.default_rng(100), np.random.default_rng(200)
-    faces = list(portraits(DATA, "train", people, seed=1))
     rows: list[tuple[Any, ...]] = []
-    began = time.monotonic()
-    for turn in range(TURNS):
-        of_noise = turn == TURNS - 1
-        for index, portrait in enumerate(faces[: len(faces) // 2] if of_noise else faces):
-            pictures: Iterator[Worn] = (
-                noisy_family(portrait, other_rng)
-                if of_noise
-                else family(portrait, turn == 0 and index % 2 == 0, rng)
-            )
-            for worn in pictures:
-                left = worn.left
-                rows.append(
-                    (
-                        portrait.person,
-                        turn * len(faces) + index,
-                        worn.kind,
-                        worn.level,
-                        (left.all, left.softness, left.noise, left.coding),
-                        describe(region_of(worn.rgb, placement_of(worn.points))),
-                    )
+    for number, (portrait, pictures) in enumerate(turns(people)):
+        for worn in pictures:
+            left = worn.left
+            rows.append(
+                (
+                    portrait.person,
+                    number,
+                    worn.kind,
+                    worn.level,
+                    (left.all, left.softness, left.noise, left.coding),
+                    describe(region_of(worn.rgb, placement_of(worn.points))),
                 )
-        print(f"{len(rows)} pictures, {time.monotonic() - began:.0f} s", flush=True)
-    person, number, kind, level, left_of, numbers = zip(*rows, strict=True)
+            )
+        if number % 20 == 19:
+            print(f"{len(rows)} pictures", flush=True)
+    person, families, kind, level, left_of, numbers = zip(*rows, strict=True)
     return Data(
-        np.array(person), np.array(number), np.array(kind), np.array(level),
+        np.array(person), np.array(families), np.array(kind), np.array(level),
         np.array(left_of, np.float32), np.stack(numbers),
     )  # fmt: skip
 

@@ -89,6 +89,34 @@ def noisy_family(portrait: Portrait, rng: np.random.Generator) -> Iterator[Worn]
         yield Worn("mixed", 0, picture, places, Left(truth.left(picture, places)))
 
 
+def coded_family(portrait: Portrait, rng: np.random.Generator) -> Iterator[Worn]:
+    """A frame, then the same coded up to the worst that a codec can do, sharp and soft."""
+    truth = Truth(portrait.rgb, portrait.points)
+    rgb, points, before = _frame(portrait, truth, rng)
+    yield Worn("frame", 0, rgb, points, before)
+    yield from _coarser("jpeg", rgb, points, before, truth, rng)
+    for level, crf in enumerate(_spread(30, 52, 4, rng), 1):
+        coded, _ = harm.h264(rgb, points, int(crf), rng)
+        yield Worn("h264", level, coded, points, _after(before, "h264", truth.left(coded, points)))
+    yield from _coded_noise("noise then coding", rgb, points, before, truth, rng)
+    deviation = float(np.exp(rng.uniform(np.log(1), np.log(10))))
+    soft = cv2.GaussianBlur(rgb, (0, 0), deviation * placement_of(points).size_px / 512)
+    after = _after(before, "soft", truth.left(soft, points))
+    yield Worn("soft", 0, soft, points, after)
+    yield from _coarser("jpeg on soft", soft, points, after, truth, rng)
+
+
+def _coarser(
+    kind: str, rgb: Image, points: Points, before: Left, truth: Truth, rng: np.random.Generator
+) -> Iterator[Worn]:
+    """JPEG, as many steps among its coarsest qualities as among all others."""
+    finest_first = reversed(_spread(np.log(4), np.log(95), 6, rng))
+    for level, quality in enumerate(finest_first, 1):
+        coded, _ = harm.jpeg(rgb, points, float(np.exp(quality)), rng)
+        left = truth.left(coded, points)
+        yield Worn(kind, level, coded, points, _after(before, "jpeg", left))
+
+
 def _coded_noise(
     kind: str, rgb: Image, points: Points, before: Left, truth: Truth, rng: np.random.Generator
 ) -> Iterator[Worn]:
