@@ -2,25 +2,25 @@
 
 Run by hand: `python -m tests.benchmarks.restoring > tests/benchmarks/results/restoring.md`. The
 plan is made once beforehand; every run is a process of its own and they take turns, so that
-whatever else the machine does hits all of them. A stand-in with next to no arithmetic takes the
-model's place where the cost of everything else is measured.
+whatever else the machine does hits all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from tests.benchmarks.streaming import Run, commands, measure, write_source
+from tests.benchmarks.streaming import WITHOUT, Run, commands, measure, write_source
 from tests.people_clips import Portrait, frames_of, write_pictures
-from tests.stand_in import save_stand_in
 from tests.tool import PASS, command, environment
 from vidref.model.loading import load_restorer
 from vidref.model.restorer import Face, Sampling
@@ -28,6 +28,7 @@ from vidref.settings import Settings
 
 SIZE = (1280, 720)
 FACE = Portrait("studio", 600, (300.0, 60.0), (0.4, 0.1))
+SMALLER = Portrait("studio", 300, (400.0, 200.0), (0.4, 0.1))
 
 
 def main() -> None:
@@ -42,86 +43,105 @@ def main() -> None:
 
 
 def report(folder: Path, frames: int, short: int, long: int, rounds: int) -> str:
-    stand_in = save_stand_in(folder / "stand-in")
     clip, plan = clip_with_plan(folder, frames)
+    small, small_plan = clip_with_plan(folder, frames, SMALLER)
     empty = folder / "empty.mp4"
-    write_source(empty, frames)
+    write_source(empty, frames, WITHOUT)
     output = folder / "out.mp4"
-    start = command(*PASS, clip, "-o", output, "--overwrite", "--quiet", "--dry-run")
+    usual = ["-o", output, "--overwrite", "--quiet"]
+    one = ["--end", "0.04"]
 
-    def restore(source: Path, *more: str | Path) -> list[str]:
-        return command("restore", source, "-o", output, "--overwrite", "--quiet", *more)
+    def nothing(source: Path, plan: Path, *more: str) -> list[str]:
+        module = "tests.benchmarks.nothing_model"
+        return [sys.executable, "-m", module, str(source), str(plan), str(output), *more]
 
     runs = {
-        "bundled": restore(clip, "--plan", plan),
-        "stand-in": restore(clip, "--plan", plan, "--model", stand_in),
-        "pass": command(*PASS, clip, "-o", output, "--overwrite", "--quiet"),
-        "one frame": restore(clip, "--plan", plan, "--model", stand_in, "--end", "0.04"),
-        "pass one frame": command(
-            *PASS, clip, "-o", output, "--overwrite", "--quiet", "--end", "0.04"
-        ),
-        "empty": restore(empty, "--model", stand_in),
-        "empty pass": command(*PASS, empty, "-o", output, "--overwrite", "--quiet"),
+        "bundled": command("restore", clip, "--plan", plan, *usual),
+        "bundled, one frame": command("restore", clip, "--plan", plan, *usual, *one),
+        "nothing": nothing(clip, plan),
+        "nothing, one frame": nothing(clip, plan, "end=0.04"),
+        "pass": command(*PASS, clip, *usual),
+        "pass, one frame": command(*PASS, clip, *usual, *one),
+        "nothing, smaller": nothing(small, small_plan),
+        "pass, smaller": command(*PASS, small, *usual),
+        "empty": command("restore", empty, *usual),
+        "empty, one frame": command("restore", empty, *usual, *one),
+        "empty pass": command(*PASS, empty, *usual),
         "empty ffmpeg": commands(empty, output)["ffmpeg"],
-        "start": start,
     }
     taken: dict[str, list[Run]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, arguments in runs.items():
             taken[name].append(measure(arguments))
+            print(f"{name}: {taken[name][-1]}", file=sys.stderr, flush=True)
     wall = {name: statistics.median(run.wall_s for run in done) for name, done in taken.items()}
-    bundled, stand = model_seconds("bundled", frames), model_seconds(str(stand_in), frames)
-    working = wall["stand-in"] - wall["one frame"] - stand
-    passing = wall["pass"] - wall["pass one frame"]
-    slowest = max(bundled, passing)
-    whole = wall["bundled"] - wall["one frame"]
-    memory = {
-        count: measure(
-            restore(*_with_plan(clip_with_plan(folder, count)), "--model", stand_in)
-        ).peak_bytes
-        for count in (short, long)
-    }
+    cpu = {name: statistics.median(run.cpu_s for run in done) for name, done in taken.items()}
+    model = model_seconds(frames)
+
+    def beyond_the_pass(seconds: dict[str, float], which: str) -> float:
+        """Milliseconds a frame, start-up taken off both."""
+        working = seconds[f"nothing{which}"] - seconds["nothing, one frame"]
+        passing = seconds[f"pass{which}"] - seconds["pass, one frame"]
+        return 1000 * (working - passing) / (frames - 1)
+
+    whole = wall["bundled"] - wall["bundled, one frame"]
+    slowest = max(model, wall["pass"] - wall["pass, one frame"])
+    looking = wall["empty"] - wall["empty, one frame"]
+    passing = wall["empty pass"] - wall["pass, one frame"]
+    memory = {count: _peak(folder, count, nothing) for count in (short, long)}
+    rows = [
+        (f"whole run against its slowest stage alone (the model: {model:.1f} s)",
+         "1.10", f"{whole / slowest:.2f} ({whole:.1f} s)"),
+        ("everything but model and transcode, face of 455 px, ms a frame",
+         "15", f"{beyond_the_pass(wall, ''):.1f}"),
+        ("the same in CPU time", "", f"{beyond_the_pass(cpu, ''):.1f}"),
+        ("the same with a face of 230 px, ms a frame", "15",
+         f"{beyond_the_pass(wall, ', smaller'):.1f}"),
+        ("the same in CPU time", "", f"{beyond_the_pass(cpu, ', smaller'):.1f}"),
+        ("a clip without faces, analysis, start-up and all, against the pass",
+         "0.85", f"{wall['empty pass'] / wall['empty']:.2f}"),
+        ("the same with both start-ups taken off", "", f"{passing / looking:.2f}"),
+        ("the same clip passed through (`--faces none`), against ffmpeg",
+         "0.85", f"{wall['empty ffmpeg'] / wall['empty pass']:.2f}"),
+        ("start-up and one frame, s: the pass", "", f"{wall['pass, one frame']:.2f}"),
+        ("a clip without faces", "", f"{wall['empty, one frame']:.2f}"),
+        ("the bundled model", "", f"{wall['bundled, one frame']:.2f}"),
+        (f"peak memory, {long} frames against {short}", "1.05",
+         f"{memory[long] / memory[short]:.3f} ({memory[long] / 2**20:.0f} MiB)"),
+        ("frames a second, bundled model, default steps", "", f"{frames / whole:.2f}"),
+    ]  # fmt: skip
     return "\n".join(
         [
             f"{frames} frames of {SIZE[0]}x{SIZE[1]} with one face, medians of {rounds} rounds in "
-            f"turns, {torch.get_num_threads()} threads; start-up is taken off.",
+            f"turns, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} on "
+            f"{os.cpu_count()} cores when the last ended. In place of the model, where its cost is "
+            "left out, one that computes nothing on crops of 512 px.",
             "",
             "| what | wanted | measured |",
             "|---|---|---|",
-            f"| whole run against its slowest stage alone (the model: {bundled:.1f} s) "
-            f"| 1.10 | {whole / slowest:.2f} ({whole:.1f} s) |",
-            f"| everything but the model and the transcode, ms a frame | 15 "
-            f"| {1000 * (working - passing) / frames:.1f} |",
-            f"| everything but the model, ms a frame | | {1000 * working / frames:.1f} |",
-            f"| a clip without faces, analysis and all, against the transcode | 0.85 "
-            f"| {wall['empty pass'] / wall['empty']:.2f} |",
-            f"| the same clip passed through (`--faces none`), against ffmpeg | 0.85 "
-            f"| {wall['empty ffmpeg'] / wall['empty pass']:.2f} |",
-            f"| peak memory, {long} frames against {short} | 1.05 "
-            f"| {memory[long] / memory[short]:.3f} ({memory[long] / 2**20:.0f} MiB) |",
-            f"| frames a second, bundled model, default steps | | {frames / whole:.2f} |",
+            *(f"| {what} | {wanted} | {found} |" for what, wanted, found in rows),
         ]
     )
 
 
-def _with_plan(made: tuple[Path, Path]) -> tuple[Path, str, Path]:
-    clip, plan = made
-    return clip, "--plan", plan
+def _peak(folder: Path, frames: int, nothing: Callable[..., list[str]]) -> int:
+    return measure(nothing(*clip_with_plan(folder, frames))).peak_bytes
 
 
-def clip_with_plan(folder: Path, frames: int) -> tuple[Path, Path]:
-    clip, plan = folder / f"{frames}.mp4", folder / f"{frames}.json"
+def clip_with_plan(folder: Path, frames: int, face: Portrait = FACE) -> tuple[Path, Path]:
+    stem = f"{frames}-{face.height}"
+    clip, plan = folder / f"{stem}.mp4", folder / f"{stem}.json"
     if not plan.exists():
-        write_pictures(clip, frames_of([FACE], frames, SIZE))
+        write_pictures(clip, frames_of([face], frames, SIZE))
         subprocess.run(
             command("analyse", clip, "-o", plan, "--quiet"), check=True, env=environment()
         )
     return clip, plan
 
 
-def model_seconds(where: str, faces: int) -> float:
-    """The model alone on so many faces, in calls of its own batch."""
-    model = load_restorer(where, "cpu")
+def model_seconds(faces: int) -> float:
+    """The bundled model alone on so many faces, in calls of its own batch."""
+    model = load_restorer("bundled", "cpu")
     size = model.crop_px
     face = Face(torch.zeros(3, size, size), "somebody", model.remember([]))
     sampling = Sampling(steps=Settings.load().model.steps)

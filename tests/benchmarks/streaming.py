@@ -45,12 +45,15 @@ class Run:
     peak_bytes: int
 
 
-def write_source(path: Path, frames: int) -> None:
+WITH_A_FACE = ("astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina")
+WITHOUT = ("coffee", "rocket", "immunohistochemistry", "retina")
+
+
+def write_source(path: Path, frames: int, names: Sequence[str] = WITH_A_FACE) -> None:
     """Slow views over photographs, sharp and free of noise, with a new shot every four seconds."""
     import cv2
     from skimage import data
 
-    names = ("astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina")
     pictures = [_enlarged(getattr(data, name)()) for name in names]
     with av.open(str(path), "w") as out:
         video = out.add_stream("libx264", rate=RATE, options={"crf": "18", "preset": "veryfast"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from vidref.pipeline.plan_file import load_plan
 
 SAMPLE = ROOT / "samples" / "clip.mp4"
 PERSON = ROOT / "samples" / "person"
-SECONDS = 2
+SECONDS = 1.2
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of the sample in eight groups of pictures."""
+    """A little of the sample in five groups of pictures."""
     path = tmp_path_factory.mktemp("source") / "clip.mp4"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-i", SAMPLE, "-t", str(SECONDS), "-g", "6", "-bf", "2", path],
@@ -173,20 +174,33 @@ def test_twenty_kills_at_random_moments_of_whole_runs_leave_no_trace(
     usual_s = time.monotonic() - begun
     moments, landed = np.random.default_rng(7).uniform(0, 1, 200), 0
     run, job = ["restore", source, "-o", killed, *more], tmp_path / ".killed.mp4.vidref-job"
+    again, found = [], []
+
+    def made_whole() -> None:
+        assert killed.read_bytes() == whole.read_bytes()
+        assert sidecar_of(killed) == sidecar_of(whole)
+        for path in (killed, killed.with_name(killed.name + ".json")):
+            path.unlink()
+        shutil.rmtree(job, ignore_errors=True)
+
     for moment in moments:
         if landed == KILLS:
             break
-        landed += kill_after(run, moment * usual_s)
+        was_killed = kill_after(run, moment * usual_s)
+        if killed.exists():  # it was done a moment before
+            made_whole()
+            continue
+        landed += was_killed
         kept = {path.name for path in job.glob("*.segment")}
         made: list[str] = []
         assert vidref_watched(run, made).exit_code == 0
-        assert len(kept.intersection(made)) <= 1
-        assert killed.read_bytes() == whole.read_bytes()
-        assert sidecar_of(killed) == sidecar_of(whole)
+        found.append(len(kept))
+        again.append(len(kept.intersection(made)))
         assert not job.exists()
-        for path in (killed, killed.with_name(killed.name + ".json")):
-            path.unlink()
-    assert landed == KILLS
+        made_whole()
+    print(f"{landed} kills in runs of {usual_s:.1f} s")
+    print(f"segments found each time: {found}, of those made again: {again}")
+    assert landed == KILLS and max(again) <= 1
 
 
 def kill_after(run: list[str | Path], seconds: float) -> bool:
@@ -256,7 +270,7 @@ def test_the_file_and_its_sidecar_say_what_was_done(
     assert person["name"] == "person" and person["restored"]
     photos = [r["sha256"] for r in person["references"] if "sha256" in r]
     assert photos and all(sha[:12] in said for sha in photos)
-    assert person["identity"]["looks"] == len(person["looks"]) == SECONDS
+    assert person["identity"]["looks"] == len(person["looks"]) == 2
     assert -1 <= person["identity"]["after"] <= 1
     assert leftovers(tmp_path, output, "out.mp4.json") == []
 

@@ -23,7 +23,7 @@ from vidref.pipeline.plan import Plan
 from vidref.pipeline.progress import OnProgress, Ticker
 from vidref.pipeline.result import RestoreResult
 from vidref.pipeline.segment_stream import SegmentStore, SegmentStream, cut_for
-from vidref.pipeline.sidecar import statement
+from vidref.pipeline.sidecar import sidecar, sidecar_path, statement, write_sidecar
 from vidref.pipeline.target import Target, open_reader
 from vidref.settings import Settings
 
@@ -39,8 +39,8 @@ def in_segments(
     restoration: Restoration,
     settings: Settings,
     on_progress: OnProgress,
-) -> tuple[RestoreResult, Facts]:
-    """Make what is missing of the job, join it, and tell how each person came out."""
+) -> RestoreResult:
+    """Make what is missing of the job, write the sidecar, and join it."""
     begun = time.monotonic()
     if job.cut is None:
         job.set_cut(cut_of(source, target, restoration.plan, settings))
@@ -55,9 +55,15 @@ def in_segments(
         make_run(job, run, source, target, restoration, settings, combs, ticker.tick)
     ticker.end()
     facts = [finished.facts for finished in job.finished.values()]
-    result, identity = join_all(job.paths(), facts, source, output, target, restoration, settings)
+    # Before the join, so that an output that is there is never without its account.
+    beside = sidecar_path(output)
+    write_sidecar(
+        beside, sidecar(restoration, settings, _together(part["identity"] for part in facts))
+    )
+    result, _ = join_all(job.paths(), facts, source, output, target, restoration, settings)
     told = (*result.warnings, *filter(None, [combs.sentence()]))
-    return replace(result, seconds=time.monotonic() - begun, warnings=told), identity
+    seconds = time.monotonic() - begun
+    return replace(result, seconds=seconds, warnings=told, sidecar=beside)
 
 
 def cut_of(source: Path, target: Target, plan: Plan, settings: Settings) -> Cut:

@@ -118,12 +118,9 @@ def _as_job(
         if not has_work(plan):
             return _without_job(source, output, target, settings, on_progress, plan, late)
         restoration = _prepared(plan, source, target.clip.picture.colour, settings, late)
-        result, facts = in_segments(job, source, output, target, restoration, settings, on_progress)
-        beside = sidecar_path(output)
-        write_sidecar(beside, sidecar(restoration, settings, facts))
+        result = in_segments(job, source, output, target, restoration, settings, on_progress)
         job.finish()
-    told = (*plan.notes, *result.warnings)
-    return replace(result, warnings=told, sidecar=beside, plan=plan)
+    return replace(result, warnings=(*plan.notes, *result.warnings), plan=plan)
 
 
 def _without_job(
