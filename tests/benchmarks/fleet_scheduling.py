@@ -64,6 +64,8 @@ def main() -> None:
 
     os.environ["VIDREF_TEST_SLEEP"] = str(sleep_s)
     for workers in WORKERS:
+        # actors have the surroundings of the node that starts them
+        os.environ["VIDREF_TEST_SEGMENTS"] = str(workers * each)
         with nodes(min(2, workers), cpus=max(1, workers // 2)) as cluster:
             found = efficiency("ray", cluster.address, workers, sleep_s, each)
             print(f"| {workers} | {found:.3f} |", flush=True)

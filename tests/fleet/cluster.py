@@ -26,4 +26,5 @@ def nodes(count: int, cpus: int = 1) -> Iterator[Any]:
             cluster.add_node(num_cpus=cpus, object_store_memory=80 << 20)
         yield cluster
     finally:
-        cluster.shutdown()
+        for node in [*cluster.worker_nodes, cluster.head_node]:
+            cluster.remove_node(node, allow_graceful=False)  # else it waits to be drained

@@ -171,5 +171,5 @@ def _how(exit_code: int | None) -> str:
         name = signal.Signals(-exit_code).name
     except ValueError:
         name = str(-exit_code)
-    hint = "; was there too little memory?" if name == "SIGKILL" and sys.platform == "linux" else ""
+    hint = " (too little memory?)" if name == "SIGKILL" and sys.platform == "linux" else ""
     return f"its process was ended by {name}{hint}"

@@ -29,7 +29,8 @@ h1 { font-size: 1.5rem; margin-bottom: 0; }
 table { border-collapse: collapse; width: 100%; margin-top: 1.5rem; }
 caption { text-align: left; color: var(--quiet); }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem .4rem 0;
-  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+  border-bottom: 1px solid var(--line); }
+td:first-child { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .done { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 600; }
 .quiet { color: var(--quiet); } ul { margin: .2rem 0 0; padding-left: 1.1rem; }
