@@ -24,7 +24,7 @@ from scipy.stats import spearmanr
 
 from tests.benchmarks.harm import Portrait, portraits
 from tests.benchmarks.quality import DATA
-from tests.benchmarks.worn import Worn, coded_family, family, noisy_family
+from tests.benchmarks.worn import Worn, coded_family, family, noisy_family, smeared_family
 from vidref.faces.detail import describe
 from vidref.faces.geometry import placement_of
 from vidref.faces.quality import NETWORK, fitted_parts
@@ -58,8 +58,9 @@ class Data:
 
 
 def turns(people: int) -> Iterator[tuple[Portrait, Iterator[Worn]]]:
-    """Two families a person, every second person's first beginning with the portrait itself; one
-    of coded noise for the first half of all; one of coarse coding for most of the others."""
+    """Two families a person, every second person's first beginning with the portrait itself; then
+    one of coded noise for half of all, of coarse coding for a third, of smeared noise for the rest.
+    """
     faces = list(portraits(DATA, "train", people, seed=1))
     rng = np.random.default_rng(100)
     for turn in range(2):
@@ -71,6 +72,9 @@ def turns(people: int) -> Iterator[tuple[Portrait, Iterator[Worn]]]:
     rng = np.random.default_rng(300)
     for portrait in faces[people // 2 : people * 5 // 6]:
         yield portrait, coded_family(portrait, rng)
+    rng = np.random.default_rng(400)
+    for portrait in faces[people * 5 // 6 :]:
+        yield portrait, smeared_family(portrait, rng)
 
 
 def make(people: int) -> Data:

@@ -106,6 +106,27 @@ def coded_family(portrait: Portrait, rng: np.random.Generator) -> Iterator[Worn]
     yield from _coarser("jpeg on soft", soft, points, after, truth, rng)
 
 
+def smeared_family(portrait: Portrait, rng: np.random.Generator) -> Iterator[Worn]:
+    """A frame, then the same with noise that was smeared after: streaks that pass for hair."""
+    truth = Truth(portrait.rgb, portrait.points)
+    rgb, points, before = _frame(portrait, truth, rng)
+    yield Worn("frame", 0, rgb, points, before)
+    unit = placement_of(points).size_px / 512
+    smears: dict[str, Callable[[Image], Image]] = {}
+    length, deviation = max(1.5, rng.uniform(3, 30) * unit), max(0.3, rng.uniform(0.6, 6) * unit)
+    smears["motion"] = lambda image: harm.motion(image, points, length, rng)[0]
+    smears["blur"] = lambda image: harm.blur(image, points, deviation, rng)[0]
+    for name, smear in smears.items():
+        for level, share in enumerate(_spread(0, 1, 5, rng), 1):
+            picture = smear(noise(rgb, 3 + 32 * share, rng))
+            left = Left(truth.left(picture, points))
+            yield Worn(f"noise then {name}", level, picture, points, left)
+    for _ in range(5):
+        coded, _ = harm.h264(rgb, points, int(rng.integers(30, 48)), rng)
+        picture = smears["motion"](noise(coded, rng.uniform(8, 35), rng))
+        yield Worn("mixed", 0, picture, points, Left(truth.left(picture, points)))
+
+
 def _coarser(
     kind: str, rgb: Image, points: Points, before: Left, truth: Truth, rng: np.random.Generator
 ) -> Iterator[Worn]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -62,6 +63,22 @@ def test_all_that_is_chosen_is_in_the_best_tenth_of_all_that_was_seen():
     edge = np.quantile([v.quality.score for v in views], 0.9)
     assert len(chosen) == 5
     assert min(c.quality.score for c in chosen) >= edge - 0.01
+
+
+def test_a_short_clip_is_not_filled_up_with_its_least_spoilt_views():
+    good = [view(t, 0.8, yaw) for t, yaw in ((2.0, 0), (9.0, 15))]
+    spoilt = [view(0.4 * k, 0.66) for k in range(30)]
+    chosen = choose_self_references([collected([*good, *spoilt])])
+    assert {c.time_s for c in chosen} == {2.0, 9.0}
+
+
+def test_a_turned_head_may_score_less_if_it_is_as_sharp():
+    frontal = [view(float(t), 0.8) for t in range(5)]
+    sharp = Quality(0.66, 0.8, 1, 1, 1, 0.6, 1, 1, 1, 50.0, 0.0)
+    turned = replace(view(20.0, 0.66), quality=sharp)
+    rest = [view(30 + 0.3 * k, 0.2) for k in range(60)]
+    chosen = choose_self_references([collected([*frontal, turned, *rest])])
+    assert 20.0 in {c.time_s for c in chosen}
 
 
 def test_no_two_references_are_of_one_moment_or_one_picture():

@@ -21,6 +21,9 @@ WANTED = 5
 BEST_SHARE = 0.1
 NEAR_BEST = 0.75
 """A view worse than this share of the best one would blur what the best one shows."""
+NEAR_SHARPEST = 0.9
+"""So would one with less than this share of the detail that the sharpest has; how it is turned or
+lit may differ more. It keeps a short clip from filling up with its least spoilt views."""
 APART_S = 0.5
 """Views nearer in time than this are one moment."""
 SAME_PICTURE = 0.985
@@ -61,6 +64,8 @@ def choose_self_references(
     top = max((view.quality.score for view in views), default=0.0)
     least = max(best_share(seen, BEST_SHARE), NEAR_BEST * top)
     fit = [view for view in views if view.quality.score >= least]
+    sharpest = max((view.quality.detail for view in fit), default=0.0)
+    fit = [view for view in fit if view.quality.detail >= NEAR_SHARPEST * sharpest]
     if looks_like is not None:
         fit = [v for v in fit if v.embedding is None or float(v.embedding @ looks_like) >= agrees]
     chosen: list[Candidate] = []
