@@ -59,6 +59,11 @@ class Motion:
         """Standard deviation of the centre in shares of the size."""
         return float(math.sqrt(max(self._filter.P[0, 0], 0.0)) / self.placement.size_px)
 
+    @property
+    def speed(self) -> float:
+        """How fast the centre moves, in sizes of the face a second."""
+        return float(np.hypot(*self._filter.x[4:6, 0]) / self.placement.size_px)
+
     def restart(self, placement: Placement, time_s: float) -> None:
         """A face that was found anew: its place is known, its rate is not."""
         units = _units(placement.size_px)

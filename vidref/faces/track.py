@@ -41,6 +41,9 @@ NEEDED = 3
 """Looks that must find a face before it is believed; fewer only in a shot of fewer frames."""
 PATIENCE = 2
 """Looks that may miss a face that is not believed yet."""
+BRISK = 0.7
+"""Sizes a second from which a face is looked at in every frame: what lies between two looks is
+guessed, and a nodding head then is off by twice as much as a look is."""
 UNSURE = 0.02
 """Where a face is uncertain by this share of its size, it is time to look again."""
 KEPT_S = 2.0
@@ -202,7 +205,8 @@ class Tracker:
         if not face.believed or face.crowded or face.misses:
             return True
         since = index - face.sightings[-1].index
-        return since >= NEAR_EVERY or face.motion.ahead(time_s)[1] > UNSURE
+        often = 1 if face.motion.speed > BRISK else NEAR_EVERY
+        return since >= often or face.motion.ahead(time_s)[1] > UNSURE
 
     def _was_near(self, face: Followed, look: Look, frame: Finds) -> bool:
         place, _ = face.motion.ahead(frame.time_s, frame.time_s - face.seen_s)
