@@ -15,7 +15,9 @@ from vidref.fleet.batch import open_state
 pytest.importorskip("ray")
 
 
-def test_a_cluster_makes_the_same_files_and_reports_the_bad_one(tmp_path: Path) -> None:
+def test_a_cluster_makes_the_same_files_and_reports_the_bad_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.fleet.cluster import nodes
 
     shelf = tmp_path / "in"
@@ -30,6 +32,8 @@ def test_a_cluster_makes_the_same_files_and_reports_the_bad_one(tmp_path: Path) 
         return subprocess.run(run, env=environment(), timeout=200).returncode
 
     assert run("local", "auto", tmp_path / "local") == 1
+    # Slow enough that the second node has started before the first has done it all.
+    monkeypatch.setenv("VIDREF_TEST_SLEEP", "0.1")
     with nodes(2) as cluster:
         assert run("ray", cluster.address, tmp_path / "ray") == 1
     for name in ("a.mp4", "b.mp4"):
