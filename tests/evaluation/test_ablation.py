@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from tests.evaluation.test_faces import own_layout
@@ -12,6 +13,7 @@ from tests.training.test_restorer_training import small_training
 from vidref.cli.evaluate_ablate import ablate
 
 
+@pytest.mark.slow
 def test_one_command_makes_one_table_of_every_variant(tmp_path: Path) -> None:
     config = small_training(tmp_path, losses={"adversarial": 0}, run={"batch": 2})
     file, out = tmp_path / "run.yaml", tmp_path / "out"

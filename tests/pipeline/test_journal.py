@@ -97,7 +97,7 @@ def _kill(running: subprocess.Popen[bytes]) -> None:
 # ---------------------------------------------------------------- kill -9
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "lossless.mkv"])
+@pytest.mark.parametrize("name", ["out.mp4", pytest.param("lossless.mkv", marks=pytest.mark.slow)])
 def test_a_job_killed_again_and_again_makes_the_same_file(
     name: str, source: Path, unbroken: dict[str, Path], tmp_path: Path
 ) -> None:

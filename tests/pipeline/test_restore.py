@@ -140,6 +140,7 @@ def interrupted(run: list[str | Path], job: Path, by: signal.Signals) -> tuple[i
     return started.returncode, words.decode()
 
 
+@pytest.mark.slow
 def test_a_killed_job_goes_on_and_ends_as_if_nothing_had_happened(
     arguments: list[str | Path], tmp_path: Path
 ) -> None:
@@ -441,6 +442,7 @@ def test_what_cannot_work_is_refused_before_any_work(
     assert leftovers(tmp_path, empty, strange) == []
 
 
+@pytest.mark.slow
 def test_a_restored_clip_goes_into_a_pipe(arguments: list[str | Path], tmp_path: Path) -> None:
     done = process(*arguments, "--end", "0.4", "-o", "-")
     assert done.exit_code == 0, done.stderr

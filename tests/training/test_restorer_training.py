@@ -148,6 +148,7 @@ def test_the_view_of_an_only_photograph_is_far_from_the_target(tmp_path: Path) -
     assert (same - target).abs().mean() > 0.1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_unbroken_run_to_the_last_bit(tmp_path: Path) -> None:
     config = small_training(tmp_path, run={"accumulate": 2, "batch": 2})
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -169,6 +170,7 @@ def test_a_resumed_run_is_the_unbroken_run_to_the_last_bit(tmp_path: Path) -> No
         assert torch.equal(one[key], other[key]), key
 
 
+@pytest.mark.slow
 def test_training_learns_and_its_bundle_restores(tmp_path: Path) -> None:
     config = small_training(
         tmp_path,
