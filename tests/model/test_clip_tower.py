@@ -59,9 +59,9 @@ def openai_names(model: CLIPVisionModel) -> dict[str, Tensor]:
 
 
 def write(kind: str, model: CLIPVisionModel, folder: Path) -> Path:
-    if kind == "farl .pth":
-        path = folder / "FaRL-Base-Patch16.pth"
-        torch.save({"state_dict": openai_names(model)}, path)
+    if kind == "farl, converted":
+        path = folder / "FaRL-Base-Patch16.safetensors"
+        save_file({f"module.{k}": v.clone() for k, v in openai_names(model).items()}, path)
         return path
     if kind == "openai .safetensors":
         path = folder / "clip.safetensors"
@@ -86,7 +86,12 @@ def write(kind: str, model: CLIPVisionModel, folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     "kind",
-    ["farl .pth", "openai .safetensors", "transformers vision folder", "transformers whole folder"],
+    [
+        "farl, converted",
+        "openai .safetensors",
+        "transformers vision folder",
+        "transformers whole folder",
+    ],
 )
 def test_every_published_format_gives_transformers_hidden_states(kind: str, tmp_path: Path) -> None:
     model = vision_model()
@@ -106,7 +111,7 @@ def test_every_published_format_gives_transformers_hidden_states(kind: str, tmp_
 
 
 def test_preprocessing_is_clips_own(tmp_path: Path) -> None:
-    tower = load_clip_tower(str(write("farl .pth", vision_model(), tmp_path)))
+    tower = load_clip_tower(str(write("farl, converted", vision_model(), tmp_path)))
     flat = torch.full((1, 3, 512, 512), 0.5)
     mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
     torch.testing.assert_close(tower.preprocess(flat)[0, :, 100, 100], (0.75 - mean) / std)
@@ -114,13 +119,17 @@ def test_preprocessing_is_clips_own(tmp_path: Path) -> None:
 
 
 def test_a_file_that_runs_code_when_unpickled_is_refused(tmp_path: Path) -> None:
-    class Evil:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return print, ("should never run",)
+    ran = tmp_path / "ran"
 
-    torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(ModelError, match=r"evil\.pth"):
-        load_clip_tower(str(tmp_path / "evil.pth"))
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (ran,)
+
+    for name in ("evil.pth", "evil.safetensors"):
+        torch.save({"state_dict": Evil()}, tmp_path / name)
+        with pytest.raises(ModelError, match="safetensors file"):
+            load_clip_tower(str(tmp_path / name))
+    assert not ran.exists()
 
 
 def test_what_is_no_vision_tower_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 The tokens are those after the last block and *before* the final layer norm (`ln_post`), as the
 method's authors extract them (paper.md 2.2): 197 x 768 for ViT-B/16 at 224 px. Two key layouts are
-read, told apart by their names: OpenAI's (also FaRL's `.pth`) and transformers'. Sizes come from
+read, told apart by their names: OpenAI's (FaRL's too) and transformers'. Sizes come from
 the weights.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as functional
@@ -83,7 +82,7 @@ class ClipTower(nn.Module):
 
 
 def load_clip_tower(source: str) -> ClipTower:
-    """A frozen tower from a file (.safetensors or .pth), a transformers folder, or a hub id."""
+    """A frozen tower from a safetensors file, a transformers folder, or a hub id."""
     weights, settings = read_weights(source)
     if "visual.class_embedding" in weights:
         weights = from_openai(weights)
@@ -92,7 +91,7 @@ def load_clip_tower(source: str) -> ClipTower:
     else:
         raise ModelError(
             f"{source}: not a CLIP or FaRL vision tower (no class embedding among its "
-            f"{len(weights)} tensors): give FaRL's .pth, OpenAI's or transformers' weights."
+            f"{len(weights)} tensors): give FaRL's, OpenAI's or transformers' weights."
         )
     width, _, patch, _ = weights["patches.weight"].shape
     blocks = 1 + max(int(key.split(".")[1]) for key in weights if key.startswith("blocks."))
@@ -130,18 +129,16 @@ def read_weights(source: str) -> tuple[dict[str, Tensor], dict[str, str | int]]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of one weights file."""
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ModelError(f"{path}: not a readable safetensors file ({error}).") from error
-    # FaRL is published only as a pickled file: weights_only admits tensors and nothing that runs
+    """The tensors of one safetensors file; other formats can run code when they are read."""
+    if path.suffix != ".safetensors":
+        raise ModelError(
+            f"{path}: not a safetensors file, and others can run code when they are read: convert "
+            "it once (docs/training.md says how) and give the result."
+        )
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise ModelError(f"{path}: not a file of plain weights: fetch it again.") from error
-    loaded = loaded.get("state_dict", loaded)
+        loaded = load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error}).") from error
     return {key.removeprefix("module."): value for key, value in loaded.items()}
 
 
