@@ -1,8 +1,8 @@
 """A face pack: a folder of ONNX files that finds faces and tells people apart.
 
 The bundled pack and any insightface pack go through insightface's own `FaceAnalysis`; this file
-knows where packs are, checks them before they are loaded, and never downloads. It turns
-insightface's objects into plain arrays in source pixels, so that nothing else has to know them.
+knows where packs are, checks them before they are loaded, and never downloads. With `finder.py`,
+which does the looking, it turns insightface's objects into plain arrays in source pixels.
 """
 
 from __future__ import annotations

@@ -142,7 +142,6 @@ class Worker:
         from vidref.pipeline.evidence import Evidence
         from vidref.pipeline.restoration import Restoration, touch_of
         from vidref.pipeline.segmented import join_all
-        from vidref.pipeline.sidecar import sidecar, sidecar_path, write_sidecar
 
         settings = here.settings
         target = plan_clip(here.source, here.output, settings)
@@ -155,13 +154,10 @@ class Worker:
             target.clip.picture.colour,
         )
         segments = [Path(unit.store) / f"{n:06}.segment" for n in range(len(unit.cut.segments))]
-        result, identity = join_all(
+        result = join_all(
             segments, unit.facts, here.source, here.output, target, restoration, settings
         )
-        beside = sidecar_path(here.output)
-        write_sidecar(beside, sidecar(restoration, settings, identity))
-        warnings = (*unit.plan.notes, *result.warnings)
-        return here.deliver(replace(result, warnings=warnings, sidecar=beside))
+        return here.deliver(replace(result, warnings=(*unit.plan.notes, *result.warnings)))
 
     def _whole(self, here: _Here, unit: Whole) -> Delivered:
         source, output, settings = here.source, here.output, here.settings

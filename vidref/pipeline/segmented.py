@@ -40,7 +40,7 @@ def in_segments(
     settings: Settings,
     on_progress: OnProgress,
 ) -> RestoreResult:
-    """Make what is missing of the job, write the sidecar, and join it."""
+    """Make what is missing of the job, and join it."""
     begun = time.monotonic()
     if job.cut is None:
         job.set_cut(cut_of(source, target, restoration.plan, settings))
@@ -55,15 +55,10 @@ def in_segments(
         make_run(job, run, source, target, restoration, settings, combs, ticker.tick)
     ticker.end()
     facts = [finished.facts for finished in job.finished.values()]
-    # Before the join, so that an output that is there is never without its account.
-    beside = sidecar_path(output)
-    write_sidecar(
-        beside, sidecar(restoration, settings, _together(part["identity"] for part in facts))
-    )
-    result, _ = join_all(job.paths(), facts, source, output, target, restoration, settings)
+    result = join_all(job.paths(), facts, source, output, target, restoration, settings)
     told = (*result.warnings, *filter(None, [combs.sentence()]))
     seconds = time.monotonic() - begun
-    return replace(result, seconds=seconds, warnings=told, sidecar=beside)
+    return replace(result, seconds=seconds, warnings=told)
 
 
 def cut_of(source: Path, target: Target, plan: Plan, settings: Settings) -> Cut:
@@ -124,9 +119,17 @@ def join_all(
     target: Target,
     restoration: Restoration,
     settings: Settings,
-) -> tuple[RestoreResult, Facts]:
-    """All segments, in order, into the output; `facts` are what the journal kept with each."""
+) -> RestoreResult:
+    """All segments, in order, into the output, its sidecar beside it.
+
+    `facts` are what the journal kept with each segment.
+    """
     begun = time.monotonic()
+    # First, so that an output that is there is never without its account.
+    beside = sidecar_path(output)
+    write_sidecar(
+        beside, sidecar(restoration, settings, _together(part["identity"] for part in facts))
+    )
     with open_reader(source, settings) as reader:
         notes = join_segments(
             segments,
@@ -138,7 +141,7 @@ def join_all(
             settings.threads,
             statement(restoration, settings),
         )
-    result = RestoreResult(
+    return RestoreResult(
         source,
         output,
         sum(part["frames"] for part in facts),
@@ -146,8 +149,8 @@ def join_all(
         target.encoding.encoder,
         (*target.encoding.notes, *notes),
         sum(part["faces"] for part in facts),
+        sidecar=beside,
     )
-    return result, _together(part["identity"] for part in facts)
 
 
 def _frames(reader: Reader, combs: CombWatch) -> Iterator[Frame]:
