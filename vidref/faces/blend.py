@@ -121,19 +121,29 @@ class _Window:
 
         # As one picture of four channels: half the time of three, which OpenCV does one by one.
         both = np.dstack([thumb, weight])
-        finer = cv2.resize(both, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-        warped = self._warp(np.asarray(finer), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        finer = np.asarray(cv2.resize(both, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
+        # Turned at the thumbnail's own coarseness, then enlarged: a quarter of the time.
+        by = max(1, min(4, int(self.placement.size_px / finer.shape[0])))
+        warped = self._warp(finer, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, by)
+        if by > 1:
+            size = (warped.shape[1] * by, warped.shape[0] * by)
+            warped = np.asarray(cv2.resize(warped, size, interpolation=cv2.INTER_LINEAR))
+            warped = warped[: self.height, : self.width]
         picture = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
         return np.asarray(picture), np.asarray(cv2.extractChannel(warped, 3))
 
-    def _warp(self, square: NDArray[np.float32], how: int, border: int) -> NDArray[np.float32]:
+    def _warp(
+        self, square: NDArray[np.float32], how: int, border: int, by: int = 1
+    ) -> NDArray[np.float32]:
+        """`by`: of so many pixels each way, one; the last may lie half beyond the window."""
         import cv2
 
         matrix = to_frame(self.placement, square.shape[0])
         matrix[:, 2] -= self.left, self.top
-        warped = cv2.warpAffine(
-            square, matrix, (self.width, self.height), flags=how, borderMode=border
-        )
+        matrix[:, 2] = (matrix[:, 2] + 0.5) / by - 0.5
+        matrix[:, :2] /= by
+        size = (-(-self.width // by), -(-self.height // by))
+        warped = cv2.warpAffine(square, matrix, size, flags=how, borderMode=border)
         return np.asarray(warped, np.float32)
 
 

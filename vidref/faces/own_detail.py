@@ -23,7 +23,6 @@ WILDEST = 3.0
 """Grain is cut at so many deviations: dust and scratches are not grain."""
 STANDS_OUT = 4.0
 """Local energy over the noise's from which a place is taken for structure for the most part."""
-WINDOW_PX = 9
 LEAST_FLOOR = 1 / 255
 QUIET, QUIET_BIAS = 0.25, 1.08
 """The quantile of the local energies that is taken for noise, and what it falls short by."""
@@ -42,7 +41,7 @@ def own_structure(fine: Plane, crop_pixel_px: float, grey: Plane) -> Plane:
     floor = max(noise_level(energy, grey), block_step(grey), LEAST_FLOOR)
     share = structure_share(energy, floor)
     share *= np.float32(hand_over(crop_pixel_px))
-    fine *= share
+    fine *= _spread(share, fine)
     return fine
 
 
@@ -65,25 +64,42 @@ def own_grain(grey: Plane, rebuilt: Plane) -> Plane | None:
         return None
     there = noise_level(local_energy(rebuilt - blur(rebuilt, GRAIN_BAND)), grey)
     lacking = np.float32(share * math.sqrt(1 - min(1.0, there / level) ** 2))
-    grain = np.clip(fine, -WILDEST * level, WILDEST * level)
-    return np.asarray(grain * (1 - structure_share(energy, level)) * lacking, np.float32)
+    np.clip(fine, -WILDEST * level, WILDEST * level, out=fine)
+    fine *= _spread((1 - structure_share(energy, level)) * lacking, fine)
+    return fine
 
 
 def local_energy(fine: Plane) -> Plane:
-    """The mean square of a fine band around each pixel."""
+    """The mean square of a fine band in the 9 px around every third pixel, each way.
+
+    It changes no faster than that, and a ninth of the places costs a ninth.
+    """
     import cv2
 
-    return np.asarray(cv2.sqrBoxFilter(fine, cv2.CV_32F, (WINDOW_PX, WINDOW_PX)))
+    high, wide = fine.shape
+    squares = cv2.multiply(fine, fine)
+    squares = cv2.copyMakeBorder(squares, 0, -high % 3, 0, -wide % 3, cv2.BORDER_REPLICATE)
+    size = (squares.shape[1] // 3, squares.shape[0] // 3)
+    thirds = cv2.resize(squares, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.blur(thirds, (3, 3)))
+
+
+def _spread(thirds: Plane, like: Plane) -> Plane:
+    """What was found at every third pixel for all pixels of a plane."""
+    import cv2
+
+    high, wide = like.shape
+    size = (thirds.shape[1] * 3, thirds.shape[0] * 3)
+    return np.asarray(cv2.resize(thirds, size, interpolation=cv2.INTER_LINEAR)[:high, :wide])
 
 
 def noise_level(energy: Plane, grey: Plane) -> float:
     """Deviation of the noise: that of the quieter places, where nothing but noise is.
 
-    Black and white are left out: what is cut off there has no noise.
+    `energy` is `local_energy`'s. Black and white are left out: what is cut off has no noise.
     """
-    some = (slice(None, None, 3), slice(None, None, 3))
-    shown = (grey[some] > BLACK) & (grey[some] < WHITE)
-    quiet = energy[some][shown]
+    some = grey[::3, ::3]
+    quiet = energy[(some > BLACK) & (some < WHITE)]
     if not quiet.size:
         return 0.0
     place = QUIET * (quiet.size - 1)

@@ -1,6 +1,7 @@
 """The faces' own stream: frames go in, and come out with their faces rebuilt in their own planes.
 
-Four stages, each in its own thread with a bounded queue behind it: decode, crop, restore, place.
+Four stages, each in its own thread with a bounded queue behind it: decode, crop, restore, place;
+whoever takes the frames, usually to encode them, is the fifth.
 A frame without a face passes through them untouched. Every call of the network has one fixed shape
 and noise belongs to the person, so what comes out does not depend on queues, batches or neighbours.
 """
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,11 +84,14 @@ class Rebuilder:
     def stream(self, items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         """The same items in the same order; at most `depth` wait between two stages."""
         cropped = run_ahead(self._cropped(run_ahead(items, depth)), depth)
-        with closing(run_ahead(self._restored(cropped), depth)) as restored:
-            for item, works in restored:
-                if works and isinstance(item, Frame):
-                    self._place(item, works)
-                yield item
+        restored = run_ahead(self._restored(cropped), depth)
+        return run_ahead(self._placed(restored), depth)
+
+    def _placed(self, busy: Iterable[_Busy]) -> Iterator[Item]:
+        for item, works in busy:
+            if works and isinstance(item, Frame):
+                self._place(item, works)
+            yield item
 
     def _cropped(self, items: Iterable[Item]) -> Iterator[_Busy]:
         for item in items:
