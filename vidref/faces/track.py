@@ -32,6 +32,7 @@ from vidref.faces.geometry import Placement, placement_of
 from vidref.faces.motion import Motion
 from vidref.faces.paths import Shot, Sighting, Track, whole_path
 from vidref.faces.stitch import stitched
+from vidref.faces.swaps import put_right
 
 DETECT_EVERY = 8
 """Frames between looks at the whole frame, unless something happens."""
@@ -175,10 +176,10 @@ class Tracker:
         """The next frame begins a new shot: all tracks end here, and motion with them."""
         self._gone += self._faces
         real = [face for face in self._gone if self._is_real(face)]
-        for face, parts in stitched(real, self._shot):
-            frames = whole_path(self._shot, face.sightings, face.missed)
+        for path in put_right(stitched(real, self._shot), self._shot, self._new_id):
+            frames = whole_path(self._shot, path.sightings, path.missed)
             self._tracks.append(
-                Track(face.id, self._shot.number, frames, tuple(face.appearances), parts)
+                Track(path.id, self._shot.number, frames, path.appearances, path.parts)
             )
         self._faces, self._gone, self._arrivals = [], [], []
         self._looks, self._whole_at = 0, None
@@ -294,10 +295,14 @@ class Tracker:
                 face = alike[0][1]
                 face.motion.restart(frame.places[number], frame.time_s)
                 return face
-        face = Followed(self._next_id, Motion(frame.places[number], frame.time_s), frame.time_s, [])
-        self._next_id += 1
+        motion = Motion(frame.places[number], frame.time_s)
+        face = Followed(self._new_id(), motion, frame.time_s, [])
         self._faces.append(face)
         return face
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
 
     def _see(self, face: Followed, number: int, frame: Finds) -> None:
         found, place = frame.faces[number], frame.places[number]

@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidref.faces.association import SAME_FACE, overlap
 from vidref.faces.candidates import Candidate, Candidates, stamp_of, together
 from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import placement_of
@@ -74,6 +75,19 @@ def together_with(pieces: Sequence[Views]) -> Views:
     )
 
 
+def on_path(track: Track, views: Views) -> Views:
+    """Without the best views that show another face: pieces of paths may have been exchanged."""
+    if not track.parts:
+        return views
+    path = {frame.index: frame.placement for frame in track.frames}
+    best = [
+        view
+        for view in views.candidates.best
+        if view.frame in path and overlap(view.placement, path[view.frame]) > SAME_FACE
+    ]
+    return replace(views, candidates=replace(views.candidates, best=best))
+
+
 @dataclass(frozen=True)
 class Seen:
     """All that one look at the footage gave."""
@@ -122,9 +136,9 @@ def look_at(
     on_progress(Progress("analyse", len(pts), len(pts), time.monotonic() - begun, is_final=True))
     tracks = watcher.finish()
     views = {
-        track.id: together_with([views[id] for id in (track.id, *track.parts) if id in views])
+        track.id: on_path(track, together_with(pieces))
         for track in tracks
-        if any(id in views for id in (track.id, *track.parts))
+        if (pieces := [views[id] for id in (track.id, *track.parts) if id in views])
     }
     return Seen(
         tracks, views, np.array(pts), np.array(times), tuple(shots), np.array(turns),
