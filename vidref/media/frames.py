@@ -78,9 +78,11 @@ class Part:
 
     An open end is None. Decoding begins at the key packet shown at `entry_pts`, and then the frame
     at `start_pts` has the number `first_index`; without one, it begins at the clip's beginning.
+    So many frames `around` it are handed over too, where the clip has them.
     """
 
     start_pts: int | None = None
     end_pts: int | None = None
     first_index: int = 0
     entry_pts: int | None = None
+    around: int = 0

@@ -12,6 +12,7 @@ takes to hand it on. Two facts to know before editing:
 from __future__ import annotations
 
 import errno
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -232,15 +233,24 @@ class Reader:
             yield from items
             return
         index = part.first_index
+        before: deque[Frame] = deque(maxlen=part.around)
+        after = 0
         for item in items:
             if isinstance(item, Frame):
                 if part.start_pts is not None and item.pts < part.start_pts:
+                    before.append(item)
                     continue
                 if part.end_pts is not None and item.pts >= part.end_pts:
-                    return
-                if part.entry_pts is not None:
-                    item.index = index
+                    if after == part.around:
+                        return
+                    after += 1
+                for number, frame in enumerate([*before, item], index - len(before)):
+                    if part.entry_pts is not None:
+                        frame.index = number
+                    yield frame
+                before.clear()
                 index += 1
+                continue
             yield item
 
     def _demux(self) -> Iterator[Any]:

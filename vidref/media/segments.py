@@ -4,7 +4,8 @@ Only packets are looked at. Two facts to know before editing:
 - segments are half-open intervals of the frames' own timestamps that cover all time, so however
   frames and packets are related, every frame lies in exactly one;
 - a segment is decoded from the key packet before the one at its beginning: frames of an open GOP
-  then have all their references, and a deinterlacer the frame before.
+  then have all their references, a deinterlacer the frame before, and whoever asks for some frames
+  around a segment gets them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ USUAL_SEGMENT_S = Fraction(10)
 # A segment without a key packet to begin at may grow to this many usual lengths before it is cut
 # elsewhere; a last segment shorter than this share of one is joined to the one before.
 LONGEST, SHORTEST = 2, Fraction(1, 2)
+LEAST_BEFORE = 4
+"""Frames that are decoded before a segment at least: what its reader may be asked for, and one more
+for the deinterlacer."""
 # Codecs whose key packets need nothing that came before: decoding may begin at any of them.
 ENTERABLE = {
     *("h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "h263", "flv1"),
@@ -68,10 +72,11 @@ class Cut:
             run = range(members[0], members[-1] + 1)
             yield run, self.part(run)
 
-    def part(self, run: range) -> Part:
-        """What to ask a reader for, to get the frames of these segments."""
+    def part(self, run: range, around: int = 0) -> Part:
+        """What to ask a reader for, to get the frames of these segments and some around them."""
+        assert around < LEAST_BEFORE
         first, last = self.segments[run[0]], self.segments[run[-1]]
-        return Part(first.start_pts, last.end_pts, first.first_index, first.entry_pts)
+        return Part(first.start_pts, last.end_pts, first.first_index, first.entry_pts, around)
 
     def as_json(self) -> dict[str, Any]:
         return {"enters": self.enters, "segments": [asdict(s) for s in self.segments]}
@@ -107,7 +112,7 @@ def cut_clip(reader: Reader, usual_s: Fraction = USUAL_SEGMENT_S, damaged: bool 
     for number, (start, end) in enumerate(zip([None, *starts], [*starts, None], strict=True)):
         entry, before = None, 0
         if start is not None and may_enter:
-            entry, before = _entry(keys, start), bisect_left(found.times, start)
+            entry, before = _entry(keys, found.times, start), bisect_left(found.times, start)
         segments.append(Segment(number, start, end, before, entry))
     return Cut(tuple(segments), may_enter)
 
@@ -174,7 +179,10 @@ def _starts(times: list[int], at_keys: list[int], usual: int) -> list[int]:
     return starts
 
 
-def _entry(keys: list[int], start: int) -> int | None:
-    """The last key but one that is shown before or at `start`; None is the clip's beginning."""
-    at_or_before = bisect_right(keys, start)
-    return keys[at_or_before - 2] if at_or_before > 2 else None
+def _entry(keys: list[int], times: list[int], start: int) -> int | None:
+    """The last key but one that is shown before or at `start`, or one before it where frames are
+    few between them; None is the clip's beginning."""
+    begins = bisect_left(times, start)
+    enough = times[max(0, begins - LEAST_BEFORE)]
+    number = min(bisect_right(keys, start) - 2, bisect_right(keys, enough) - 1)
+    return keys[number] if number > 0 else None

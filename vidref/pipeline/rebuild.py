@@ -1,9 +1,10 @@
 """The faces' own stream: frames go in, and come out with their faces rebuilt in their own planes.
 
-Four stages, each in its own thread with a bounded queue behind it: decode, crop, restore, place;
-whoever takes the frames, usually to encode them, is the fifth.
-A frame without a face passes through them untouched. Every call of the network has one fixed shape
-and noise belongs to the person, so what comes out does not depend on queues, batches or neighbours.
+Five stages, each in its own thread with a bounded queue behind it: decode, crop, restore, steady,
+place; whoever takes the frames, usually to encode them, is the sixth. A frame without a face passes
+through them untouched. Every call of the network has one fixed shape, noise belongs to the person,
+and a face depends on `REACH` frames to each side, which whoever reads a part of a clip reads too:
+what comes out does not depend on queues, batches or where reading began.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from vidref.errors import ModelError
 from vidref.faces.blend import place_back
 from vidref.faces.geometry import Placement, take_crop
+from vidref.faces.steady import REACH, Moment, moment, steadied
 from vidref.media.colour import Colour, write_rgb
 from vidref.media.frames import Frame, Passing
 from vidref.model.loading import CropRestorer
@@ -34,10 +36,12 @@ FRAMES_HELD = 16
 
 @dataclass(frozen=True)
 class FaceHere:
-    """A face to rebuild in a frame: whose, and where."""
+    """A face to rebuild in a frame: whose, where, in which track, and how far it needs it."""
 
     person: str
     placement: Placement
+    track: int
+    need: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,17 @@ class Touch:
 
 @dataclass
 class _Work:
-    """A face on its way through the stages."""
+    """A face on its way through the stages; `shown` is what shall be seen of it."""
 
     view: SquareView
-    person: str
+    here: FaceHere
     crop: NDArray[Any]
-    restored: NDArray[np.float32] | None = None
+    shown: NDArray[np.float32] | None = None
 
 
 _Busy = tuple[Item, list[_Work]]
+_Moments = dict[int, Moment]
+"""The faces of a frame by their tracks."""
 
 
 class Rebuilder:
@@ -85,7 +91,8 @@ class Rebuilder:
         """The same items in the same order; at most `depth` wait between two stages."""
         cropped = run_ahead(self._cropped(run_ahead(items, depth)), depth)
         restored = run_ahead(self._restored(cropped), depth)
-        return run_ahead(self._placed(restored), depth)
+        steadied = run_ahead(self._steadied(restored), depth)
+        return run_ahead(self._placed(steadied), depth)
 
     def _placed(self, busy: Iterable[_Busy]) -> Iterator[Item]:
         for item, works in busy:
@@ -102,7 +109,7 @@ class Rebuilder:
         for here in self._faces_at(frame):
             view = look(frame.image, self._colour, here.placement, self._aspect)
             if view is not None:
-                yield _Work(view, here.person, take_crop(view.rgb, view.placement, crop_px))
+                yield _Work(view, here, take_crop(view.rgb, view.placement, crop_px))
 
     def _restored(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
         held: deque[_Busy] = deque()
@@ -118,7 +125,7 @@ class Rebuilder:
             if len(held) > FRAMES_HELD and waiting:
                 self._run(waiting)
                 waiting = []
-            while held and all(work.restored is not None for work in held[0][1]):
+            while held and all(work.shown is not None for work in held[0][1]):
                 yield held.popleft()
         if waiting:
             self._run(waiting)
@@ -129,16 +136,40 @@ class Rebuilder:
         for (work, _), restored in zip(
             waiting, self._model.restore(faces, self._touch.sampling), strict=True
         ):
-            work.restored = as_picture(restored)
-            if not np.isfinite(work.restored).all():
+            work.shown = as_picture(restored)
+            if not np.isfinite(work.shown).all():
                 raise ModelError(
                     f"{self._model.name} gave no picture (numbers that are not finite): "
                     "try --dtype float32, or another --model."
                 )
         self.faces += len(faces)
 
+    def _steadied(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
+        """The same with every face steadied by the frames around; so many are held."""
+        held: deque[tuple[_Busy, _Moments | None]] = deque()
+        before: deque[_Moments] = deque(maxlen=REACH)
+
+        def next_one() -> _Busy:
+            done, moments = held.popleft()
+            if moments is not None:
+                after = [those for _, those in held if those is not None][:REACH]
+                for work in done[1]:
+                    track = work.here.track
+                    around = [*_unbroken(track, reversed(before)), *_unbroken(track, after)]
+                    work.shown = steadied(moments[track], around)
+                before.append(moments)
+            return done
+
+        for item, works in busy:
+            moments = {work.here.track: _moment(work) for work in works}
+            held.append(((item, works), moments if isinstance(item, Frame) else None))
+            while sum(those is not None for _, those in held) > REACH:
+                yield next_one()
+        while held:
+            yield next_one()
+
     def _face(self, work: _Work, pts: int) -> Face:
-        person = work.person
+        person = work.here.person
         noise = person if self._touch.shared_noise else f"{person} at {pts}"
         return Face(as_tensor(work.crop), noise, self._contexts[person])
 
@@ -146,17 +177,36 @@ class Rebuilder:
         image = frame.image
         colour = colour_of(image, self._colour)
         for number, work in enumerate(works):
-            assert work.restored is not None
+            assert work.shown is not None
             if self._watch is not None:
                 time_s = float(frame.time)
-                self._watch.see(work.person, frame.pts, time_s, work.crop, work.restored)
+                self._watch.see(work.here.person, frame.pts, time_s, work.crop, work.shown)
             view = work.view
             placed = place_back(
-                view.rgb, work.crop, work.restored, view.placement, self._touch.strength
+                view.rgb, work.crop, work.shown, view.placement, self._touch.strength
             )
             # What the first face was taken from is still there; the next may overlap with it.
             before = view.stored if number == 0 else None
             write_rgb(image, colour, view.box, *view.as_stored(placed), before)
+
+
+def _moment(work: _Work) -> Moment:
+    """What shall be seen of a face: as much of the restoration as it needs."""
+    import cv2
+
+    assert work.shown is not None
+    if (need := work.here.need) < 1:
+        own = (1 - need) / np.iinfo(work.crop.dtype).max
+        work.shown = cv2.addWeighted(work.shown, need, work.crop, own, 0, dtype=cv2.CV_32F)
+    return moment(work.crop, work.shown)
+
+
+def _unbroken(track: int, frames: Iterable[_Moments]) -> Iterator[Moment]:
+    """The track's moments in neighbouring frames, up to the first in which it is not."""
+    for moments in frames:
+        if track not in moments:
+            return
+        yield moments[track]
 
 
 def as_tensor(picture: NDArray[Any]) -> Any:

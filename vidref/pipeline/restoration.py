@@ -46,7 +46,7 @@ class Restoration:
 
     def faces_at(self, frame: Frame) -> list[FaceHere]:
         return [
-            FaceHere(face.person, face.placement)
+            FaceHere(face.person, face.placement, face.track)
             for face in self.plan.faces_at(frame.pts)
             if face.restore
         ]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidref.faces.steady import REACH
 from vidref.media.deinterlace import CombWatch
 from vidref.media.frames import Frame
 from vidref.media.join import join_segments
@@ -98,16 +99,19 @@ def make_run(
         out = SegmentStream(
             store, run, clip, target.container, target.encoding, settings.threads, times, facts_of
         )
-        with open_reader(source, settings, cut.part(run), clip) as partial, out:
+        part = cut.part(run, around=REACH)
+        with open_reader(source, settings, part, clip) as partial, out:
             items = restoration.rebuilder(watch).stream(
                 _frames(partial, combs), settings.queue_frames
             )
             with closing(items):
                 for frame in items:
                     assert isinstance(frame, Frame)
-                    out.write(frame)
-                    frames[cut.number_at(frame.pts)] += 1
-                    on_frame()
+                    number = cut.number_at(frame.pts)
+                    if number in run:
+                        out.write(frame)
+                        frames[number] += 1
+                        on_frame()
             out.finish()
 
 
