@@ -62,3 +62,11 @@ def test_a_face_that_is_surely_unlike_is_someone_else_unless_at_the_very_same_pl
     assert ids([first, alike]) == [(1, 3)]
     first = face(1, dict.fromkeys(range(0, 40, 3), 50.0), (1.0, 0.0))
     assert ids([first, blurred]) == [(1, 4)]
+
+
+def test_half_a_face_that_comes_back_is_a_piece_of_the_path_that_goes_on_there() -> None:
+    away = [*range(0, 40, 3), *range(104, 160, 3)]
+    half = dict.fromkeys(range(90, 103, 3), 70.0)
+    seen = {i: 50.0 if i < 50 else 72.0 for i in away}
+    assert ids([face(1, seen, (1.0, 0.0)), face(2, half, (0.4, 0.9))]) == [(1, 2)]
+    assert ids([face(1, seen, (1.0, 0.0)), face(2, half, (0.0, 1.0))]) == [(1,), (2,)]

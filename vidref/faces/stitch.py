@@ -19,6 +19,9 @@ VERY_PLACE = 0.7
 SURELY_OTHER = 0.1
 """Cosine of two mean faces below which only the very same place makes them one: a single blurred
 view of a face (two-people, 1.1 s) had -0.03 to the same face three frames later."""
+LIKE_ENOUGH = 0.3
+"""Cosine from which a piece that lies in a hole of a path, and at its edge, belongs into it: half a
+face that comes out from behind a pillar. Who passes before a face is in its place as well."""
 TOGETHER = 0.8
 """Share of the moments that two pieces have in common in which they must be at one place."""
 
@@ -39,12 +42,17 @@ def stitched(faces: list[Followed], shot: Shot) -> list[tuple[Followed, tuple[in
 
 def _is_one(face: Followed, piece: Followed, shot: Shot) -> bool:
     """Whether `piece`, which begins later, goes on where `face` is."""
+    likeness = None if piece.mean is None else face.likeness(piece.mean / _length(piece))
+    around = _hole_around(face, piece)
+    if around is not None and likeness is not None and likeness >= LIKE_ENOUGH:
+        edges = zip(around, (piece.sightings[0], piece.sightings[-1]), strict=True)
+        if any(_adjoin(one, other, shot) for one, other in edges):
+            return True
     common = [s for s in piece.sightings if _nearest(face, s, shot) is not None]
     if not common or common[0].index != piece.sightings[0].index:
         return False
     near = _nearest(face, common[0], shot)
     assert near is not None
-    likeness = None if piece.mean is None else face.likeness(piece.mean / _length(piece))
     at_once = overlap(common[0].placement, near.placement) >= VERY_PLACE
     if likeness is not None and likeness < SURELY_OTHER and not at_once:
         return False
@@ -59,14 +67,33 @@ def _is_one(face: Followed, piece: Followed, shot: Shot) -> bool:
     return at_one_place >= TOGETHER * len(common)
 
 
+def _hole_around(face: Followed, piece: Followed) -> tuple[Sighting, Sighting] | None:
+    """The sightings of `face` before and after `piece`, if it has none while there is a piece."""
+    indices = [s.index for s in face.sightings]
+    before, after = (
+        bisect_right(indices, s.index) for s in (piece.sightings[0], piece.sightings[-1])
+    )
+    if before != after or not 0 < before < len(indices):
+        return None
+    return face.sightings[before - 1], face.sightings[before]
+
+
+def _adjoin(one: Sighting, other: Sighting, shot: Shot) -> bool:
+    gap = abs(_time(shot, one) - _time(shot, other))
+    return gap <= GAP_S and overlap(one.placement, other.placement) > SAME_PLACE
+
+
 def _nearest(face: Followed, sighting: Sighting, shot: Shot) -> Sighting | None:
     """The sighting of `face` nearest in time, if it is near enough to be compared."""
     after = bisect_right([s.index for s in face.sightings], sighting.index)
     around = face.sightings[max(0, after - 1) : after + 1]
     nearest = min(around, key=lambda s: abs(s.index - sighting.index))
-    times, first = shot.times_s, shot.first
-    gap = abs(times[nearest.index - first] - times[sighting.index - first])
+    gap = abs(_time(shot, nearest) - _time(shot, sighting))
     return nearest if gap <= GAP_S else None
+
+
+def _time(shot: Shot, sighting: Sighting) -> float:
+    return shot.times_s[sighting.index - shot.first]
 
 
 def _take(face: Followed, piece: Followed) -> None:
