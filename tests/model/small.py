@@ -16,6 +16,20 @@ SIZE = 64
 DIMENSION = 24
 
 
+ALIGNED: dict[str, object] = {
+    "denoiser": {
+        "widths": [32, 32],
+        "cross_attention": [False, True],
+        "groups": 16,
+        "residual": True,
+        "coordinates": 2,
+        "sharpen": [0.7, 2.0],
+    },
+    "aligner": {"widths": [16, 32]},
+}
+"""What makes the small restorer look at its references' pixels too."""
+
+
 def small_config(**changes: object) -> RestorerConfig:
     """The bundled configuration, shrunk to 64 px."""
     values: dict[str, object] = {
@@ -50,14 +64,15 @@ def small_network(config: RestorerConfig | None = None, seed: int = 0) -> Restor
     torch.manual_seed(seed)
     network = RestorerNetwork(config or small_config())
     with torch.no_grad():
-        for weight in (*network.denoiser.parameters(), *network.context.parameters()):
+        for weight in network.parameters():
             if not weight.any():
                 nn.init.normal_(weight, std=0.05)
     return network.eval()
 
 
-def small_restorer(batch: int = 3, max_references: int = 3) -> Restorer:
-    return Restorer(small_network(), batch=batch, max_references=max_references)
+def small_restorer(batch: int = 3, max_references: int = 3, **changes: object) -> Restorer:
+    network = small_network(small_config(**changes))
+    return Restorer(network, batch=batch, max_references=max_references)
 
 
 def picture(seed: int, size: int = SIZE) -> Tensor:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.model.small import ALIGNED, small_config
 from tests.training.test_restorer_training import small_training
+from vidref.model.aligner import moved
 from vidref.model.recogniser import Recogniser
 from vidref.training import losses
 from vidref.training.batches import Batch, BatchMaker
@@ -47,6 +49,38 @@ def test_a_quick_batch_depends_on_its_step_alone(tmp_path: Path) -> None:
     for name in ("target", "degraded", "references", "real", "embeddings"):
         assert torch.equal(getattr(late, name), getattr(fresh, name))
     assert not torch.equal(late.target, other.target)
+
+
+def test_a_batch_says_where_the_references_belong_and_mirrors_them_with_the_target(
+    tmp_path: Path,
+) -> None:
+    config = small_training(
+        tmp_path,
+        restorer=small_config(**ALIGNED).model_dump(),
+        data={"wrong_share": 0, "several_share": 0},
+        damage={"faded": 0, "grey": 0},
+    )
+    apart, in_place = [], []
+    for made in (both(config, step)[which] for step in range(4) for which in range(2)):
+        count = made.references.shape[1]
+        shifts = losses.shifts_of(made.belongs, 32).flatten(0, 1)
+        found = moved(made.references.flatten(0, 1), shifts)
+        targets = made.target.repeat_interleave(count, 0)
+        once = made.photos.flatten() == made.photos[:, :1].repeat_interleave(count)
+        for seen, into in ((made.references.flatten(0, 1), apart), (found, in_place)):
+            grey = (losses.middle(x).mean(1, keepdim=True) for x in (seen, targets))
+            into.append(float(losses.local_correlation(*grey)[once].mean()))
+    assert sum(in_place) > sum(apart) + 1
+    assert min(in_place) > 0.6
+
+
+def test_a_share_of_the_references_is_worn(tmp_path: Path) -> None:
+    plain = {"vary": False, "flip": False, "augment_references": False, "wrong_share": 0}
+    whole = both(small_training(tmp_path / "a", data=plain))
+    worn = both(small_training(tmp_path / "b", data={**plain, "worn_share": 1.0}))
+    for one, other in zip(whole, worn, strict=True):
+        assert (one.references - other.references).abs().mean() > 0.01
+        assert (one.references - other.references).abs().mean() < 0.15
 
 
 def test_what_is_outside_a_photograph_is_not_real(tmp_path: Path) -> None:
@@ -92,7 +126,7 @@ def test_the_first_step_sees_nothing_of_the_truth_and_the_others_their_own_estim
     never = torch.zeros(4, dtype=torch.bool)
     raw, noise = training._raw(batch), torch.randn_like(z_0)
     own = torch.tensor([True, False, True, False])
-    found = training._own_estimate(own, z_0, noise, z_lq, raw, batch.counts, never, never)
+    found = training._own_estimate(own, z_0, noise, z_lq, raw, batch, never, never)
     assert torch.equal(found[1::2], z_0[1::2])
     # an untrained residual network's first estimate is the degraded crop itself
     assert torch.allclose(found[::2], z_lq[::2])

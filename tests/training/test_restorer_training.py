@@ -144,7 +144,8 @@ def test_the_view_of_an_only_photograph_is_far_from_the_target(tmp_path: Path) -
     target, _ = sample_views(
         seen, torch.arange(4), homographies(TARGET, torch.zeros(4).bool(), draws), 64
     )
-    same = maker._references(torch.arange(4), torch.ones(4).bool(), draws)
+    everyone, straight = torch.ones(4).bool(), torch.zeros(4).bool()
+    same, _ = maker._references(torch.arange(4), everyone, straight, draws)
     assert (same - target).abs().mean() > 0.1
 
 

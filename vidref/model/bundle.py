@@ -18,15 +18,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidref.errors import ModelError
+from vidref.model.aligner import Aligner, Moved, moved
 from vidref.model.codec import Codec, build_codec
 from vidref.model.config import RestorerConfig
 from vidref.model.context import CompositeContext
-from vidref.model.denoiser import Denoiser
+from vidref.model.denoiser import Denoiser, coordinates
 from vidref.model.found import CARD, HASH, WEIGHTS, check_hash, find_bundle, read_header
 
 
 class RestorerNetwork(nn.Module):
-    """The three networks of a configuration."""
+    """The networks of a configuration."""
 
     def __init__(self, config: RestorerConfig) -> None:
         super().__init__()
@@ -34,6 +35,26 @@ class RestorerNetwork(nn.Module):
         self.codec: Codec = build_codec(config.codec)
         self.context = CompositeContext(config.context)
         self.denoiser = Denoiser(config)
+        self.aligner: Aligner | None = None
+        if config.aligner:
+            place = 4 * config.denoiser.coordinates
+            self.aligner = Aligner(config.aligner, config.codec.channels, place)
+
+    def bring(self, z_lq: Tensor, references: Tensor) -> Moved:
+        """References (B, N, 3, S, S) in place of the degraded faces of latents `z_lq`."""
+        assert self.aligner is not None
+        count = references.shape[1]
+        pictures = references.flatten(0, 1)
+        faces = z_lq.repeat_interleave(count, 0)
+        place = coordinates(self.config.denoiser.coordinates, faces)
+        said = self.aligner(faces, self.codec.encode(pictures), place)
+        shifts, fit = said.split([2, 1], 1)
+        found = moved(pictures, shifts)
+
+        def of_faces(x: Tensor) -> Tensor:
+            return x.view(len(z_lq), count, *x.shape[1:])
+
+        return Moved(of_faces(found), of_faces(shifts), of_faces(fit))
 
     def own_weights(self) -> dict[str, Tensor]:
         """What training changes and a bundle stores."""

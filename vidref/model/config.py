@@ -76,6 +76,14 @@ class DenoiserConfig(Sizes):
         return self
 
 
+class AlignerConfig(Sizes):
+    """Bringing references into place, so that their pixels are evidence too (aligner.py)."""
+
+    widths: tuple[int, ...] = (48, 64, 96, 96)
+    reach: float = Field(default=0.3, gt=0, le=1)
+    """The farthest that a point of a reference may be moved, in widths of the face square."""
+
+
 class IdentityConfig(Sizes):
     """One token from a recogniser's embedding."""
 
@@ -157,6 +165,8 @@ class RestorerConfig(Sizes):
     codec: CodecConfig
     denoiser: DenoiserConfig
     context: ContextConfig
+    aligner: AlignerConfig | None = None
+    """None: references speak through their tokens alone, as in the paper."""
     diffusion: DiffusionConfig
     licence: str
     use: str
@@ -171,6 +181,8 @@ class RestorerConfig(Sizes):
             raise ValueError("denoiser.sharpen changes the degraded crop: it needs residual")
         if self.denoiser.sharpen and self.codec.kind != "pixel-shuffle":
             raise ValueError("denoiser.sharpen is for the pixel-shuffle codec")
+        if self.aligner and not (self.denoiser.sharpen and self.denoiser.coordinates):
+            raise ValueError("aligner needs denoiser.sharpen and denoiser.coordinates")
         if self.denoiser.person and (self.denoiser.source or self.context.identity is None):
             raise ValueError("denoiser.person is for new U-Nets and needs context.identity")
         if self.size % (self.working_size or self.size):

@@ -1,5 +1,8 @@
 """The conditional U-Net: noisy latent and degraded latent side by side, the context by attention.
 
+Where the restorer has an aligner, the aligned references' latent stands beside these two, and the
+network says how much of each of their bands to take where.
+
 One class for every configuration. A condition is dropped by value, not by structure: a dropped
 degraded crop is a latent of zeros, a dropped context is the context's own null token.
 """
@@ -15,6 +18,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from vidref.errors import ModelError
+from vidref.model.aligner import Shown
 from vidref.model.checkpoints import describe_failure, load_options
 from vidref.model.codec import PixelShuffleCodec
 from vidref.model.config import RestorerConfig
@@ -34,6 +38,7 @@ class Denoiser(nn.Module):
         self.sharpen = config.denoiser.sharpen
         if self.sharpen:
             self.codec = PixelShuffleCodec(config.codec.factor, config.codec.levelled)
+        self.sees_references = config.aligner is not None
         self.hides_noise = config.denoiser.hide_noise
         self.reference_tokens = config.context.tokens if config.denoiser.person else None
         if config.denoiser.source is None:
@@ -42,14 +47,27 @@ class Denoiser(nn.Module):
             self.unet = unet_from(config.denoiser.source, config)
 
     def forward(
-        self, z_t: Tensor, z_lq: Tensor, t: Tensor, tokens: Tensor, mask: Tensor | None = None
+        self,
+        z_t: Tensor,
+        z_lq: Tensor,
+        t: Tensor,
+        tokens: Tensor,
+        mask: Tensor | None = None,
+        shown: Shown | None = None,
     ) -> Tensor:
-        """`mask` is 1 where a token counts, 0 where it is padding; values between are weights."""
+        """`mask` is 1 where a token counts, 0 where it is padding; values between are weights.
+
+        `shown`: the references in place; none where nothing is known of the person.
+        """
         if self.hides_noise:
             z_t = z_t * per_image(self.get_buffer("signal")[t], z_t)
         seen = [z_t, z_lq]
         if self.bands:
             seen.append(coordinates(self.bands, z_t).expand(len(z_t), -1, -1, -1))
+        if self.sees_references:
+            there = z_lq.new_zeros(len(z_lq)) if shown is None else shown.there
+            z_shown = torch.zeros_like(z_lq) if shown is None else self.codec.encode(shown.picture)
+            seen += [z_shown, per_image(there, z_lq).expand(-1, 1, *z_lq.shape[2:])]
         noisy = torch.cat(seen, 1).contiguous(memory_format=torch.channels_last)
         keep = None if mask is None else attention_keep(mask)
         person = None
@@ -59,8 +77,13 @@ class Denoiser(nn.Module):
             noisy, t, tokens, class_labels=person, encoder_attention_mask=keep
         ).sample
         if self.sharpen:
-            gains, out = out.split([2 * len(self.sharpen), z_lq.shape[1]], 1)
-            z_lq = self.codec.encode(sharpened(self.codec.decode(z_lq), gains, self.sharpen))
+            bands = 2 * len(self.sharpen)
+            gains, out, taken = out.tensor_split([bands, bands + z_lq.shape[1]], 1)
+            picture = self.codec.decode(z_lq)
+            picture = picture + weighted_bands(picture, gains, self.sharpen)
+            if shown is not None:
+                picture = picture + weighted_bands(shown.picture, taken, self.sharpen)
+            z_lq = self.codec.encode(picture)
         return cast(Tensor, out + z_lq if self.residual else out)
 
 
@@ -76,18 +99,15 @@ def coordinates(bands: int, like: Tensor) -> Tensor:
     return torch.cat([both.sin(), both.cos()], 1)
 
 
-def sharpened(image: Tensor, gains: Tensor, deviations: Sequence[float]) -> Tensor:
-    """`image` with `gains` (B, 2K, h, w) times its K bands added: K for grey, K for colour."""
+def weighted_bands(image: Tensor, gains: Tensor, deviations: Sequence[float]) -> Tensor:
+    """The sum of K bands of `image`, times `gains` (B, 2K, h, w): K for grey, K for colour."""
     gains = functional.interpolate(gains, image.shape[-2:], mode="bilinear", align_corners=False)
-    changed, finer = image, image
-    for k, deviation in enumerate(deviations):
-        coarser = low_pass(image, deviation)
-        band = finer - coarser
-        grey = band.mean(1, keepdim=True)
-        other = k + len(deviations)
-        changed = changed + gains[:, k : k + 1] * grey + gains[:, other : other + 1] * (band - grey)
-        finer = coarser
-    return changed
+    levels = torch.stack([image, *(low_pass(image, deviation) for deviation in deviations)], 1)
+    bands = levels[:, :-1] - levels[:, 1:]
+    grey, colour = gains.tensor_split(2, 1)
+    # in few large products: where a model is trained on a CPU, many small ones cost as much as it
+    own = (colour[:, :, None] * bands).sum(1)
+    return torch.as_tensor(own + ((grey - colour) * bands.mean(2)).sum(1, keepdim=True))
 
 
 def mean_identity(tokens: Tensor, mask: Tensor | None, per_reference: int) -> Tensor:
@@ -120,8 +140,8 @@ def new_unet(config: RestorerConfig) -> nn.Module:
     crossed = list(zip(sizes.widths, sizes.cross_attention, strict=True))
     unet = UNet2DConditionModel(
         sample_size=(config.working_size or config.size) // config.codec.factor,
-        in_channels=2 * channels + 4 * sizes.coordinates,
-        out_channels=channels + 2 * len(sizes.sharpen),
+        in_channels=2 * channels + 4 * sizes.coordinates + (channels + 1 if config.aligner else 0),
+        out_channels=channels + (4 if config.aligner else 2) * len(sizes.sharpen),
         block_out_channels=sizes.widths,
         layers_per_block=sizes.layers_per_block,
         norm_num_groups=sizes.groups,

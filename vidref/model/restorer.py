@@ -17,6 +17,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from vidref.errors import ModelError
+from vidref.model.aligner import Shown, together
 from vidref.model.bundle import RestorerNetwork, load_network
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
@@ -50,10 +51,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class PersonContext:
-    """Tokens of a person's references (N, L, width), made once, and a positive weight for each."""
+    """Tokens of a person's references (N, L, width), made once, and a positive weight for each.
+
+    `pictures` (N, 3, S, S) for restorers that look at them too (aligner.py), else none.
+    """
 
     tokens: Tensor
     weights: tuple[float, ...]
+    pictures: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -116,10 +121,15 @@ class Restorer:
             )
         told = [1.0] * len(references) if weights is None else [float(weight) for weight in weights]
         best = sorted(range(len(references)), key=lambda i: -told[i])[: self.max_references]
-        tokens = [self._tokens(references[i]) for i in sorted(best)]
+        kept = [references[i] for i in sorted(best)]
         width = self.config.context.width
         empty = torch.zeros(0, self.config.context.tokens, width, device=self.device)
-        return PersonContext(torch.cat([empty, *tokens]), tuple(told[i] for i in sorted(best)))
+        tokens = torch.cat([empty, *(self._tokens(reference) for reference in kept)])
+        pictures = None
+        if self.config.aligner and kept:
+            side = self.config.working_size or self.config.size
+            pictures = torch.cat([resized(one.image.float(), side) for one in kept])
+        return PersonContext(tokens, tuple(told[i] for i in sorted(best)), pictures)
 
     def _tokens(self, reference: Reference) -> Tensor:
         image = reference.image.to(self.device)
@@ -162,6 +172,7 @@ class Restorer:
             told, weights = self._one_by_one(contexts, plain=sampling.combine == "average")
         nothing = self._null(self.batch, told[0][0].shape[1])
         no_crop = torch.zeros_like(z_lq)
+        shown = self._shown(contexts, z_lq, seen.shape[-1], sampling.combine == "concatenated")
 
         def predict_at(z_t: Tensor, t: Tensor) -> Tensor:
             times = t.to(self.device).expand(self.batch)
@@ -169,7 +180,8 @@ class Restorer:
             def predict(with_crop: bool, j: int | None) -> Tensor:
                 tokens, mask = nothing if j is None else told[j]
                 crop = z_lq if with_crop else no_crop
-                found: Tensor = self.network.denoiser(z_t, crop, times, tokens, mask)
+                picture = None if j is None else shown[j]
+                found: Tensor = self.network.denoiser(z_t, crop, times, tokens, mask, picture)
                 return found.float()
 
             return guided(predict, sampling.guidance, weights)
@@ -183,6 +195,29 @@ class Restorer:
         if seen.shape != crops.shape:
             restored = crops + resized(restored - seen, crops.shape[-1])
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
+
+    def _shown(
+        self, contexts: Sequence[PersonContext], z_lq: Tensor, side: int, in_one: bool
+    ) -> list[Shown | None]:
+        """All references of each face in one picture, or a picture for each reference.
+
+        Found once a face: it does not depend on the step of the sampling.
+        """
+        count = self.max_references
+        if self.config.aligner is None or not any(context.weights for context in contexts):
+            return [None] * count
+        pictures = torch.zeros(len(contexts), count, 3, side, side, device=self.device)
+        weights = torch.zeros(len(contexts), count, device=self.device)
+        for row, context in enumerate(contexts):
+            if context.pictures is not None:
+                filled = len(context.weights)
+                pictures[row, :filled] = resized(context.pictures.to(self.device), side)
+                weights[row, :filled] = torch.tensor(context.weights) / max(context.weights)
+        found = self.network.bring(z_lq, pictures)
+        if in_one:
+            return [together(found, weights)]
+        alone = torch.eye(count, device=self.device)
+        return [together(found, weights * alone[j]) for j in range(count)]
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:
         """No reference: the null token alone, padded."""

@@ -12,13 +12,16 @@ import torch
 from torch import Tensor
 
 from vidref.model.recogniser import Recogniser
-from vidref.training.degradation import NAMED, degrade_batch, draw
+from vidref.training.degradation import NAMED, WORN, degrade_batch, draw
 from vidref.training.pairs import Pairing
 from vidref.training.photos import Photos
 from vidref.training.restorer_config import TrainingConfig
 from vidref.training.video_damage import damage_video, look
 from vidref.training.views import (
     FIXED,
+    NEAR,
+    NEAR_SAME,
+    NEAR_TARGET,
     REFERENCE,
     SAME_PHOTO,
     TARGET,
@@ -48,6 +51,13 @@ class Batch:
     """(B,): how many of the R references a target has."""
     wrong: Tensor
     """(B,): its references show somebody else."""
+    belongs: Tensor
+    """(B, R, 3, 3): from a place of the target's square, [-1, 1], to the reference's."""
+
+    def same_person(self) -> Tensor:
+        """(B, R): where there is a reference, and of the right person."""
+        slots = torch.arange(self.references.shape[1], device=self.counts.device)
+        return (slots[None] < self.counts[:, None]) & ~self.wrong[:, None]
 
 
 def generators(
@@ -87,20 +97,21 @@ class BatchMaker:
         count = len(choice.targets)
         vary = config.data.vary
         flip = (torch.rand(count, generator=draws) < 0.5) & config.data.flip
-        maps = homographies(TARGET if vary else FIXED, flip, draws)
+        wide = TARGET if config.restorer.aligner is None else NEAR_TARGET
+        maps = homographies(wide if vary else FIXED, flip, draws)
         target, real = sample_views(self.photos, choice.targets, maps, size)
         if vary:
             target = jitter(target, TARGET.colour, draws)
         unit = look(target / 2 + 0.5, draws, config.damage.faded, config.damage.grey)
         degraded = self._damage(unit, draws, noise)
         shown = int(choice.counts.max())
-        references = torch.stack(
-            [
-                self._references(choice.references[:, j], choice.same_photo[:, j], draws)
-                for j in range(shown)
-            ],
-            1,
-        )
+        seen, belongs = [], []
+        for j in range(shown):
+            which, same_photo = choice.references[:, j], choice.same_photo[:, j]
+            views, to_photo = self._references(which, same_photo, flip, draws)
+            seen.append(self._worn(views, draws, noise))
+            belongs.append(torch.linalg.solve(to_photo, maps))
+        references = torch.stack(seen, 1)
         embeddings = None
         if self.recogniser is not None:
             identity = config.restorer.context.identity
@@ -118,13 +129,34 @@ class BatchMaker:
             embeddings=embeddings,
             counts=choice.counts.to(self.device),
             wrong=choice.wrong_person.to(self.device),
+            belongs=torch.stack(belongs, 1).to(self.device),
         )
 
-    def _references(self, index: Tensor, same_photo: Tensor, draws: torch.Generator) -> Tensor:
-        """Views of reference photographs, varied much more where it is the target's own photo."""
+    def _worn(self, views: Tensor, draws: torch.Generator, noise: torch.Generator) -> Tensor:
+        """A share of the references slightly damaged."""
+        worn = torch.rand(len(views), generator=draws) < self.config.data.worn_share
+        rows = worn.nonzero()[:, 0]
+        if len(rows) == 0:
+            return views
+        drawn = draw(WORN, len(rows), views.shape[-1], draws)
+        there = rows.to(views.device)
+        unit = views[there].clamp(-1, 1) / 2 + 0.5
+        damaged = degrade_batch(unit, drawn, noise, self.config.damage.group)
+        return views.index_copy(0, there, damaged * 2 - 1)
+
+    def _references(
+        self, index: Tensor, same_photo: Tensor, flip: Tensor, draws: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Views of reference photographs, varied much more where it is the target's own photo.
+
+        And their maps to the photographs. Mirrored where the target is: nobody has a mole on both
+        cheeks.
+        """
         augment = self.config.data.augment_references
-        flip = (torch.rand(len(index), generator=draws) < 0.5) & (augment & self.config.data.flip)
-        usual, strong = (REFERENCE, SAME_PHOTO) if augment else (FIXED, FIXED)
+        near = self.config.restorer.aligner is not None
+        usual, strong = (NEAR, NEAR_SAME) if near else (REFERENCE, SAME_PHOTO)
+        if not augment:
+            usual = strong = FIXED
         maps = torch.where(
             same_photo.view(-1, 1, 1),
             homographies(strong, flip, draws),
@@ -133,7 +165,7 @@ class BatchMaker:
         views, _ = sample_views(self.photos, index, maps, self.config.run.size)
         where = same_photo.to(self.device).view(-1, 1, 1, 1)
         varied = (jitter(views, strong.colour, draws), jitter(views, usual.colour, draws))
-        return torch.where(where, *varied)
+        return torch.where(where, *varied), maps
 
     def _damage(self, unit: Tensor, draws: torch.Generator, noise: torch.Generator) -> Tensor:
         """Consecutive shares of the batch, each damaged in its way; targets are in random order."""

@@ -34,6 +34,8 @@ class Ranges:
 MODERATE = Ranges((0, 8), (1, 8), (0, 15), (60, 100))
 SEVERE = Ranges((8, 16), (8, 32), (0, 20), (30, 100))
 TRAINING = Ranges((0, 16), (1, 32), (0, 20), (30, 100))
+WORN = Ranges((0, 3), (1, 3), (0, 8), (60, 100))
+"""Ours: what the better frames of a bad clip look like, or a small photograph."""
 NAMED = {"moderate": MODERATE, "severe": SEVERE, "training": TRAINING}
 
 

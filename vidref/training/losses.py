@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from vidref.model.aligner import Moved
 from vidref.model.recogniser import Recogniser
 from vidref.training.perceptual import PerceptualEncoder
 
@@ -63,6 +64,71 @@ def edges(estimate: Tensor, target: Tensor, real: Tensor, detail: Tensor) -> Ten
         down = error[..., 1:, :] - error[..., :-1, :]
         total = total + across.abs().mean((1, 2, 3)) + down.abs().mean((1, 2, 3))
     return total / 4
+
+
+def texture(estimate: Tensor, target: Tensor, real: Tensor) -> Tensor:
+    """Mean difference per picture (B,) of how much detail there is, over windows of 16 px.
+
+    Errors of pixels alone ask for a blur wherever the place of a hair is uncertain; that a place
+    has hair is not uncertain.
+    """
+    total = torch.zeros(len(estimate), device=estimate.device)
+    for size in (1, 2):
+        found = [functional.avg_pool2d(x * real, size) for x in (estimate, target)]
+        for axis in (2, 3):
+            busy = [x.diff(dim=axis).abs().mean(1, keepdim=True) for x in found]
+            a, b = (functional.avg_pool2d(x, 16 // size, ceil_mode=True) for x in busy)
+            total = total + (a - b).abs().mean((1, 2, 3))
+    return total / 4
+
+
+def misplaced(found: Moved, target: Tensor, belongs: Tensor, same: Tensor) -> Tensor:
+    """How badly references (B, R) lie on their targets, over the middle of the face.
+
+    The error of the shifts, in face widths, against `belongs` (B, R, 3, 3), the map by which the
+    aligned squares of both photographs agree: that is right to the pixel for two views of one
+    photograph, and by five points for two photographs. What is left between these, 1 - local
+    correlation finds: it asks for the place alone, light and colour may differ. `same` (B, R) says
+    where a reference counts and shows the same person.
+    """
+    error = (found.shifts - shifts_of(belongs, found.shifts.shape[-1])).square().sum(2).sqrt()
+    apart = (middle(error).mean((2, 3)) / 2).mean()
+    count = found.pictures.shape[1]
+    for shrink in (4, 16):
+        seen = functional.avg_pool2d(found.pictures.flatten(0, 1).mean(1, keepdim=True), shrink)
+        wanted = functional.avg_pool2d(target.mean(1, keepdim=True), shrink)
+        differ = 1 - local_correlation(seen, wanted.repeat_interleave(count, 0))
+        apart = apart + 0.02 * (differ.view(-1, count) * same).sum() / same.sum().clamp(min=1)
+    return apart
+
+
+def shifts_of(maps: Tensor, side: int) -> Tensor:
+    """(B, R, 2, side, side): how far, in half widths, a projective map moves each place."""
+    steps = (torch.arange(side, device=maps.device, dtype=torch.float32) + 0.5) * 2 / side - 1
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    place = torch.stack([x, y, torch.ones_like(x)], -1).view(-1, 3)
+    seen = place @ maps.transpose(2, 3)
+    moved_by = seen[..., :2] / seen[..., 2:] - place[:, :2]
+    return moved_by.transpose(2, 3).reshape(*maps.shape[:2], 2, side, side)
+
+
+def middle(x: Tensor) -> Tensor:
+    """What lies over the face itself and not beside it: an eighth of the side is left out."""
+    edge = x.shape[-1] // 8
+    return x[..., edge : x.shape[-1] - edge, edge : x.shape[-1] - edge]
+
+
+def local_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Mean over windows of 9 px of the correlation of two grey pictures (B, 1, h, w): (B,)."""
+
+    def mean(x: Tensor) -> Tensor:
+        return functional.avg_pool2d(x, 9, 1, 4, count_include_pad=False)
+
+    first, second = a - mean(a), b - mean(b)
+    both = mean(first * second)
+    # flat windows say nothing about place
+    spread = (mean(first.square()) * mean(second.square()) + 1e-6).sqrt()
+    return middle(both / spread).mean((1, 2, 3))
 
 
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:

@@ -16,12 +16,22 @@ from torch import Tensor
 
 from vidref.model.recogniser import Recogniser
 from vidref.training.batches import Batch, generators
-from vidref.training.degradation import NAMED, degrade_image, draw
+from vidref.training.degradation import NAMED, WORN, Ranges, degrade_image, draw
 from vidref.training.pairs import Pairing
 from vidref.training.photos import MARGIN, Photos
 from vidref.training.restorer_config import TrainingConfig
 from vidref.training.video_damage import damage_video
-from vidref.training.views import FIXED, REFERENCE, SAME_PHOTO, TARGET, Spread, homographies
+from vidref.training.views import (
+    FIXED,
+    NEAR,
+    NEAR_SAME,
+    NEAR_TARGET,
+    REFERENCE,
+    SAME_PHOTO,
+    TARGET,
+    Spread,
+    homographies,
+)
 
 Picture = np.ndarray
 
@@ -44,7 +54,8 @@ class QuickBatchMaker:
         self.pairing = Pairing(photos, data.references, data.several_share, data.wrong_share)
         self.pictures = photos.pixels.permute(0, 2, 3, 1).contiguous().numpy()
         self.corners = photos.corners.numpy()
-        self.reference_size = min(config.run.size, (patches and patches.size) or config.run.size)
+        looked_at = None if config.restorer.aligner else patches and patches.size
+        self.reference_size = min(config.run.size, looked_at or config.run.size)
         self.remembered: dict[tuple[int, bool], Tensor] = {}
 
     @torch.no_grad()
@@ -56,10 +67,11 @@ class QuickBatchMaker:
         count, shown = len(choice.targets), int(choice.counts.max())
         kinds = kinds_of(config, count, draws)
         targets, degraded, real, references = [], [], [], []
-        embeddings = []
+        embeddings, belongs = [], []
         for row, index in enumerate(choice.targets.tolist()):
             flip = bool(one(draws) < 0.5) and config.data.flip
-            view = pixel_map(TARGET if config.data.vary else FIXED, flip, size, self.side, draws)
+            to_photo = unit_map(self.spread(), flip, draws)
+            view = pixel_map(to_photo, size, self.side)
             face = self._cut(index, view, size)
             if config.data.vary:
                 face = recoloured(face, TARGET.colour, draws)
@@ -69,7 +81,11 @@ class QuickBatchMaker:
             real.append(self._real(index, view, size))
             for j in range(shown):
                 photo, same = int(choice.references[row, j]), bool(choice.same_photo[row, j])
-                references.append(self._reference(photo, same, self.reference_size, draws))
+                seen, other = self._reference(photo, same, self.reference_size, flip, draws)
+                belongs.append(torch.from_numpy(np.linalg.solve(other, to_photo)).float())
+                if one(draws) < config.data.worn_share:
+                    seen = degraded_once(seen, WORN, draws, noise)
+                references.append(seen)
                 embeddings.append(self._embedding(photo, same))
         flat = to_tensor(references)
         stacked = flat.reshape(count, shown, *flat.shape[1:])
@@ -85,12 +101,19 @@ class QuickBatchMaker:
             else torch.stack(embeddings).reshape(count, shown, -1),
             counts=choice.counts,
             wrong=choice.wrong_person,
+            belongs=torch.stack(belongs).reshape(count, shown, 3, 3),
         )
 
     @property
     def side(self) -> int:
         """Pixels along a stored photograph."""
         return int(self.pictures.shape[1])
+
+    def spread(self) -> Spread:
+        """How far a target's view may differ from the stored one."""
+        if not self.config.data.vary:
+            return FIXED
+        return TARGET if self.config.restorer.aligner is None else NEAR_TARGET
 
     def _cut(self, index: int, view: np.ndarray, size: int) -> Picture:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -115,16 +138,21 @@ class QuickBatchMaker:
             inside &= disc
         return inside
 
-    def _reference(self, index: int, same: bool, size: int, draws: torch.Generator) -> Picture:
+    def _reference(
+        self, index: int, same: bool, size: int, flip: bool, draws: torch.Generator
+    ) -> tuple[Picture, np.ndarray]:
+        """A view and its map to the photograph; mirrored as the target is."""
         augment = self.config.data.augment_references
-        spread = (SAME_PHOTO if same else REFERENCE) if augment else FIXED
-        flip = bool(one(draws) < 0.5) and augment and self.config.data.flip
+        near = self.config.restorer.aligner is not None
+        usual, strong = (NEAR, NEAR_SAME) if near else (REFERENCE, SAME_PHOTO)
+        spread = (strong if same else usual) if augment else FIXED
         # cut at a size that the photograph does not alias at, then averaged to the wanted one
         fine = size * max(1, round(self.side / MARGIN / size))
-        face = self._cut(index, pixel_map(spread, flip, fine, self.side, draws), fine)
+        to_photo = unit_map(spread, flip, draws)
+        face = self._cut(index, pixel_map(to_photo, fine, self.side), fine)
         if fine != size:
             face = np.asarray(cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA))
-        return recoloured(face, spread.colour, draws)
+        return recoloured(face, spread.colour, draws), to_photo
 
     def _embedding(self, index: int, same: bool) -> Tensor:
         if self.recogniser is None:
@@ -135,7 +163,8 @@ class QuickBatchMaker:
             draws = torch.Generator().manual_seed(index)
             spread = SAME_PHOTO if same else FIXED
             size = round(self.side / MARGIN)
-            face = self._cut(index, pixel_map(spread, False, size, self.side, draws), size)
+            view = pixel_map(unit_map(spread, False, draws), size, self.side)
+            face = self._cut(index, view, size)
             face = recoloured(face, spread.colour, draws)
             self.remembered[index, same] = self.recogniser.embed(to_tensor([face]), mirrored)[0]
         return self.remembered[index, same]
@@ -160,11 +189,13 @@ def kinds_of(config: TrainingConfig, count: int, draws: torch.Generator) -> list
     return [names[min(int((place > edges).sum()), len(names) - 1)] for place in places]
 
 
-def pixel_map(
-    spread: Spread, flip: bool, size: int, stored: int, draws: torch.Generator
-) -> np.ndarray:
-    """A random view as OpenCV wants it: pixels of the face square -> pixels of the photograph."""
-    unit = homographies(spread, torch.tensor([flip]), draws)[0].double().numpy()
+def unit_map(spread: Spread, flip: bool, draws: torch.Generator) -> np.ndarray:
+    """A random view: the face square's [-1, 1] -> the stored photograph's [-1, 1]."""
+    return np.asarray(homographies(spread, torch.tensor([flip]), draws)[0].double().numpy())
+
+
+def pixel_map(unit: np.ndarray, size: int, stored: int) -> np.ndarray:
+    """A view as OpenCV wants it: pixels of the face square -> pixels of the photograph."""
     to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
     half = stored / 2
     to_pixels = np.array([[half, 0, half - 0.5], [0, half, half - 0.5], [0, 0, 1]])
@@ -210,7 +241,14 @@ def damaged(
         unit = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255
         levels = damage_video(unit, draws, noise, encode)[0] * 255
         return np.ascontiguousarray(levels.round().byte().permute(1, 2, 0).numpy())
-    drawn = draw(NAMED[kind], 1, face.shape[0], draws)
+    return degraded_once(face, NAMED[kind], draws, noise)
+
+
+def degraded_once(
+    face: Picture, ranges: Ranges, draws: torch.Generator, noise: torch.Generator
+) -> Picture:
+    """One face by the published degradation."""
+    drawn = draw(ranges, 1, face.shape[0], draws)
     rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=noise)))
     in_bgr = degrade_image(np.ascontiguousarray(face[..., ::-1]), drawn, rng)
     return np.ascontiguousarray(in_bgr[..., ::-1])

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vidref.errors import ModelError, SettingsError
+from vidref.model.aligner import Moved, together
 from vidref.model.bundle import RestorerNetwork, fill, is_own, load_network, save_bundle
 from vidref.model.config import RestorerConfig
 from vidref.model.context import Reference
@@ -53,6 +54,7 @@ class Trained(nn.Module):
     def __init__(self, network: RestorerNetwork) -> None:
         super().__init__()
         self.context, self.denoiser = network.context, network.denoiser
+        self.aligner, self.bring = network.aligner, network.bring
 
     def forward(
         self,
@@ -63,8 +65,12 @@ class Trained(nn.Module):
         counts: Tensor,
         no_crop: Tensor,
         no_context: Tensor,
-    ) -> Tensor:
-        """The prediction, with each condition dropped where its mask (B,) says so."""
+        references: Tensor,
+    ) -> tuple[Tensor, Moved | None]:
+        """The prediction, with each condition dropped where its mask (B,) says so.
+
+        Beside it the references in place, where the restorer brings them there.
+        """
         batch = len(z_t)
         tokens = self.context.tokens(raw)
         per_reference = tokens.shape[1]
@@ -73,8 +79,13 @@ class Trained(nn.Module):
         mask = (slots[None] < counts[:, None]).to(z_t.dtype)
         tokens, mask = self.context.drop(tokens, mask, no_context)
         z_lq = torch.where(no_crop.view(-1, 1, 1, 1), torch.zeros_like(z_lq), z_lq)
-        prediction: Tensor = self.denoiser(z_t, z_lq, t, tokens, mask)
-        return prediction
+        if self.aligner is None:
+            return self.denoiser(z_t, z_lq, t, tokens, mask), None
+        found = self.bring(z_lq, references)
+        slots = torch.arange(references.shape[1], device=counts.device)
+        weights = (slots[None] < counts[:, None]) & ~no_context[:, None]
+        shown = together(found, weights.to(z_t.dtype))
+        return self.denoiser(z_t, z_lq, t, tokens, mask, shown), found
 
 
 @dataclass
@@ -187,7 +198,11 @@ class RestorerTraining:
         before = load_network(self.config.start_from).own_weights()
         own = network.own_weights()
         # a new recogniser changes only the identity projection, which then starts afresh
-        fits = {k: v for k, v in before.items() if k in own and own[k].shape == v.shape}
+        fits = {
+            key: value if own[key].shape == value.shape else widened(value, own[key])
+            for key, value in before.items()
+            if key in own and fits_within(value, own[key])
+        }
         if len(fits) < 0.5 * len(own):
             raise ModelError(
                 f"{self.config.start_from}: only {len(fits)} of {len(own)} weights fit this "
@@ -249,7 +264,10 @@ class RestorerTraining:
             batch = self.batches.get(self.progress.step * run.accumulate + part)
             last = part == run.accumulate - 1
             with self.machine.sharing(self.module, last):
-                terms, estimate = self._losses(batch, part)
+                if self.progress.step < run.aligning:
+                    terms, estimate = self._aligning(batch), batch.degraded
+                else:
+                    terms, estimate = self._losses(batch, part)
                 (terms["loss"] / run.accumulate).backward()  # type: ignore[no-untyped-call]
             shown.append((estimate, batch))
             for name, value in terms.items():
@@ -277,7 +295,9 @@ class RestorerTraining:
 
     def _adversarial_now(self) -> bool:
         return (
-            self.critic is not None and self.progress.step >= self.config.losses.adversarial_after
+            self.critic is not None
+            and self.progress.step >= self.config.run.aligning
+            and self.progress.step >= self.config.losses.adversarial_after
         )
 
     def _losses(self, batch: Batch, part: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -307,10 +327,12 @@ class RestorerTraining:
             no_crop = (torch.rand(count, generator=draws) < config.drop_degraded).to(device)
             no_context = (torch.rand(count, generator=draws) < config.drop_context).to(device)
             beneath = self._own_estimate(
-                own.to(device), z_0, noise, z_lq, raw, batch.counts, no_crop, no_context
+                own.to(device), z_0, noise, z_lq, raw, batch, no_crop, no_context
             )
             z_t = add_noise(beneath, noise, bars)
-            prediction = self.module(z_t, z_lq, t, raw, batch.counts, no_crop, no_context)
+            prediction, in_place = self.module(
+                z_t, z_lq, t, raw, batch.counts, no_crop, no_context, batch.references
+            )
             z_hat = to_x0(kind, prediction.float(), z_t, bars)
             pixel = self.restorer_config.codec.kind == "pixel-shuffle"
             wanted = config.losses
@@ -329,13 +351,21 @@ class RestorerTraining:
                 if wanted.edges:
                     rough = losses.edges(estimate, batch.target, batch.real, batch.detail)
                     terms["edges"] = rough.mean()
+                if wanted.texture:
+                    busy = losses.texture(estimate, batch.target, batch.real)
+                    terms["texture"] = busy.mean()
             else:
                 difference = losses.at_own_resolution(z_hat - z_0, batch.detail)
                 error = difference.square().mean((1, 2, 3))
             terms["reconstruction"] = (error * x0_weight(kind, bars)).mean()
         total = wanted.reconstruction * terms["reconstruction"]
-        if "edges" in terms:
-            total = total + wanted.edges * terms["edges"]
+        for name in ("edges", "texture"):
+            if name in terms:
+                total = total + getattr(wanted, name) * terms[name]
+        if in_place is not None and wanted.alignment:
+            apart = losses.misplaced(in_place, batch.target, batch.belongs, batch.same_person())
+            terms["alignment"] = apart
+            total = total + wanted.alignment * apart
         # mirrored pixels are the target's own wherever a network looks at the whole picture
         whole = batch.target + (estimate - batch.target) * batch.real
         trust = losses.trust(bars, wanted.trust_floor, no_crop)
@@ -352,6 +382,14 @@ class RestorerTraining:
         terms["loss"] = total
         return terms, whole.detach()
 
+    def _aligning(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss of the aligner alone, at a tenth of the cost of a whole step."""
+        with self.machine.precision():
+            z_lq = self.network.codec.encode(batch.degraded).float()
+            found = self.network.bring(z_lq, batch.references)
+        apart = losses.misplaced(found, batch.target, batch.belongs, batch.same_person())
+        return {"alignment": apart, "loss": self.config.losses.alignment * apart}
+
     @torch.no_grad()
     def _own_estimate(
         self,
@@ -360,7 +398,7 @@ class RestorerTraining:
         noise: Tensor,
         z_lq: Tensor,
         raw: list[Tensor],
-        counts: Tensor,
+        batch: Batch,
         no_crop: Tensor,
         no_context: Tensor,
     ) -> Tensor:
@@ -370,8 +408,15 @@ class RestorerTraining:
             return z_0
         t = torch.full_like(rows, len(self.bars) - 1)
         told = [value.reshape(len(own), -1, *value.shape[1:])[rows].flatten(0, 1) for value in raw]
-        found = self.trained(
-            noise[rows], z_lq[rows], t, told, counts[rows], no_crop[rows], no_context[rows]
+        found, _ = self.trained(
+            noise[rows],
+            z_lq[rows],
+            t,
+            told,
+            batch.counts[rows],
+            no_crop[rows],
+            no_context[rows],
+            batch.references[rows],
         )
         kind, bars = self.restorer_config.diffusion.prediction, self.bars[t]
         return z_0.index_copy(0, rows, to_x0(kind, found.float(), noise[rows], bars))
@@ -553,3 +598,18 @@ class Log:
         """The same for people."""
         told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         return f"step {progress.step}  {progress.seconds:.0f} s  {speed:.1f}/s  {told}"
+
+
+def fits_within(old: Tensor, new: Tensor) -> bool:
+    """Whether weights are the same, or those of a convolution that only got more channels."""
+    if old.shape == new.shape:
+        return True
+    grew = old.ndim == new.ndim and all(a <= b for a, b in zip(old.shape, new.shape, strict=True))
+    return grew and (old.ndim == 1 or old.ndim == 4) and old.shape[2:] == new.shape[2:]
+
+
+def widened(old: Tensor, new: Tensor) -> Tensor:
+    """`old` with the new channels at zero, so that the first prediction is the old network's."""
+    grown = torch.zeros_like(new)
+    grown[tuple(slice(0, length) for length in old.shape)] = old
+    return grown

@@ -34,6 +34,8 @@ class DataConfig(Part):
     """Share of targets drawn from people who have other photographs."""
     wrong_share: float = 0.04
     """Share of targets that are shown a stranger's photographs, to be ignored."""
+    worn_share: float = 0.0
+    """Share of references that are themselves slightly damaged, as a bad clip's own frames are."""
     augment_references: bool = True
     """False lets the frozen towers' features be cached per photograph."""
     flip: bool = True
@@ -64,6 +66,10 @@ class LossConfig(Part):
     reconstruction: float = 1.0
     edges: float = 0.0
     """Weight of the error of Haar coefficients at two scales: edges count more than areas."""
+    texture: float = 0.0
+    """Weight of the error of how much detail there is, wherever it lies."""
+    alignment: float = 0.0
+    """Weight of how badly references lie on the target; for restorers with an aligner."""
     identity: float = 0.1
     hard_share: float = Field(default=0.25, ge=0, le=1)
     """The lambda of the hard-example identity loss: how much of it looks at the reference."""
@@ -102,6 +108,9 @@ class RunConfig(Part):
     """Over all resumptions; where set, the schedule follows the clock instead of the step."""
     learning_rate: float = 2e-4
     warmup: int = 200
+    aligning: int = Field(default=0, ge=0)
+    """So many steps at the beginning train the aligner alone: they cost a tenth of the others, and
+    references that do not yet lie where they belong only teach the network not to look at them."""
     cooldown: float = Field(default=0.3, ge=0, le=1)
     """Share of the run, at its end, over which the learning rate falls to nothing."""
     weight_decay: float = 0.01

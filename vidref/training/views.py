@@ -31,6 +31,11 @@ TARGET = Spread(rotation=4, shift=0.02, scale=0.03, perspective=0, colour=0.05)
 REFERENCE = Spread(rotation=6, shift=0.05, scale=0.06, perspective=0.1, colour=0.15)
 SAME_PHOTO = Spread(rotation=12, shift=0.08, scale=0.15, perspective=0.25, colour=0.3)
 """For a person with one photograph: strong enough that no pixel keeps its place or its colour."""
+NEAR_TARGET = Spread(rotation=2, shift=0.01, scale=0.02, perspective=0, colour=0.05)
+NEAR = Spread(rotation=2, shift=0.01, scale=0.02, perspective=0.05, colour=0.15)
+NEAR_SAME = Spread(rotation=4, shift=0.02, scale=0.04, perspective=0.12, colour=0.3)
+"""The same three for restorers that look at pixels in place: crops and references are aligned by
+the same points, and references that lie far off only teach a network not to look."""
 FIXED = Spread(0, 0, 0, 0, 0)
 
 

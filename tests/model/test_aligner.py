@@ -1,0 +1,89 @@
+"""References in place: what is moved where, which reference counts, and what the network gains."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+
+from tests.model.small import ALIGNED, SIZE, picture, small_config, small_network
+from vidref.model.aligner import Moved, moved, together
+from vidref.model.bundle import RestorerNetwork
+from vidref.training.losses import misplaced, texture
+from vidref.training.restorer import fits_within, widened
+
+
+def smooth(seed: int, size: int = SIZE) -> torch.Tensor:
+    """A picture (1, 3, S, S) whose structure is several pixels wide, as a face's is."""
+    coarse = picture(seed, size // 8)[None]
+    return functional.interpolate(coarse, (size, size), mode="bicubic").clamp(-1, 1)
+
+
+def test_a_shift_takes_every_pixel_from_where_it_says() -> None:
+    seen = smooth(1)
+    right = torch.zeros(1, 2, 8, 8)
+    right[:, 0] = 2 * 5 / SIZE
+    found = moved(seen, right)
+    assert torch.allclose(found[..., :-5], seen[..., 5:], atol=1e-5)
+    assert torch.allclose(moved(seen, torch.zeros_like(right)), seen, atol=1e-5)
+
+
+def test_a_reference_without_weight_is_not_in_the_picture_and_a_better_one_is_more_so() -> None:
+    pictures = torch.stack([smooth(1)[0], smooth(2)[0]])[None]
+    even = Moved(pictures, torch.zeros(1, 2, 2, 8, 8), torch.zeros(1, 2, 1, 8, 8))
+    first = together(even, torch.tensor([[1.0, 0.0]]))
+    assert torch.allclose(first.picture, pictures[:, 0], atol=1e-5) and first.there.item() == 1
+    mixed = together(even, torch.tensor([[1.0, 0.5]])).picture
+    wanted = (2 * pictures[:, 0] + pictures[:, 1]) / 3
+    assert torch.allclose(mixed, wanted, atol=1e-5)
+    fitter = Moved(pictures, even.shifts, even.fit + torch.tensor([0.0, 40.0]).view(1, 2, 1, 1, 1))
+    assert torch.allclose(together(fitter, torch.ones(1, 2)).picture, pictures[:, 1], atol=1e-5)
+    nothing = together(even, torch.zeros(1, 2))
+    assert nothing.there.item() == 0 and not nothing.picture.any()
+
+
+def test_a_network_that_grows_an_aligner_predicts_what_it_did() -> None:
+    torch.manual_seed(0)
+    old = small_network(small_config(**{**ALIGNED, "aligner": None}))
+    new = RestorerNetwork(small_config(**ALIGNED)).eval()
+    own = new.own_weights()
+    for key, value in old.own_weights().items():
+        assert fits_within(value, own[key]), key
+        own[key] = value if value.shape == own[key].shape else widened(value, own[key])
+    new.load_state_dict(own, strict=False)
+    z, z_lq = torch.randn(2, 192, 8, 8), torch.randn(2, 192, 8, 8)
+    t, tokens = torch.tensor([500, 999]), torch.randn(2, 5, 32)
+    references = torch.stack([picture(1), picture(2)])[:, None]
+    shown = together(new.bring(z_lq, references), torch.ones(2, 1))
+    with torch.no_grad():
+        wanted = old.denoiser(z, z_lq, t, tokens)
+        found = new.denoiser(z, z_lq, t, tokens, None, shown)
+    assert torch.allclose(found, wanted, atol=1e-4)
+
+
+def test_an_aligner_learns_where_a_reference_belongs() -> None:
+    torch.manual_seed(0)
+    network = RestorerNetwork(small_config(**ALIGNED))
+    assert network.aligner is not None
+    optimiser = torch.optim.Adam(network.aligner.parameters(), lr=3e-3)
+    belongs = torch.eye(3).repeat(4, 1, 1, 1)
+    belongs[..., 0, 2] = -2 * 4 / SIZE
+    losses = []
+    for step in range(60):
+        targets = torch.cat([smooth(4 * step + i) for i in range(4)])
+        references = moved(targets, torch.full((4, 2, 8, 8), 2 * 4 / SIZE))[:, None]
+        found = network.bring(network.codec.encode(targets), references)
+        loss = misplaced(found, targets, belongs, torch.ones(4, 1, dtype=torch.bool))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
+
+
+def test_texture_asks_how_much_detail_there_is_and_not_where() -> None:
+    busy = picture(1)[None]
+    elsewhere = busy.roll(3, 3)
+    blurred = functional.avg_pool2d(busy, 5, 1, 2)
+    real = torch.ones(1, 1, SIZE, SIZE)
+    assert texture(busy, busy, real).item() == 0
+    assert texture(elsewhere, busy, real) < 0.2 * texture(blurred, busy, real)

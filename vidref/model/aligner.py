@@ -1,0 +1,133 @@
+"""References in place: each photograph moved to where the degraded face has what it shows.
+
+Tokens tell a network who somebody is; only pixels tell it what their eye looks like. All crops are
+aligned by five points already, so what is left is small: a smooth field of shifts, found by a small
+network from both pictures and from how alike their places are. Where there are several references,
+each place takes them by a softmax of how well they suit it, so any number may be shown to a network
+that was trained with one or two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from vidref.model.config import AlignerConfig
+from vidref.model.context import ResidualBlock
+
+COMPARED = 16
+"""Features by which places are compared."""
+REACH = 3
+"""Every place of the face is compared with those of the reference up to so many cells away."""
+
+
+class Shown(NamedTuple):
+    """What a person's references show, in place: `picture` (B, 3, S, S), zeros where none is.
+
+    `there` (B,) is 1 for faces with references and 0 for others. A tuple, because it passes through
+    wrappers of modules for several processes.
+    """
+
+    picture: Tensor
+    there: Tensor
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Every reference (B, N, 3, S, S) moved into place, by `shifts` (B, N, 2, h, w) in half widths,
+    and how well each suits each place (B, N, 1, h, w)."""
+
+    pictures: Tensor
+    shifts: Tensor
+    fit: Tensor
+
+
+class Aligner(nn.Module):
+    """Two pictures' latents in, a field of shifts and of fitness out."""
+
+    def __init__(self, config: AlignerConfig, channels: int, place: int) -> None:
+        super().__init__()
+        self.reach, widths = 2 * config.reach, config.widths
+        # one pair of eyes for what is damaged and one for what is not
+        self.face, self.reference = (
+            nn.Sequential(nn.Conv2d(channels, widths[0], 1), ResidualBlock(widths[0]))
+            for _ in range(2)
+        )
+        self.compare = nn.ModuleList(nn.Conv2d(widths[0], COMPARED, 1) for _ in range(2))
+        self.enter = nn.Conv2d(2 * widths[0] + place + (2 * REACH + 1) ** 2, widths[0], 3, 1, 1)
+        self.down = nn.ModuleList(
+            nn.Sequential(ResidualBlock(fine), nn.Conv2d(fine, coarse, 3, 2, 1))
+            for fine, coarse in pairwise(widths)
+        )
+        self.middle = ResidualBlock(widths[-1])
+        self.up = nn.ModuleList(
+            nn.ModuleList([nn.Conv2d(coarse, fine, 1), ResidualBlock(fine)])
+            for fine, coarse in reversed(list(pairwise(widths)))
+        )
+        self.even = nn.GroupNorm(16, widths[0])
+        self.say = nn.Conv2d(widths[0], 3, 3, 1, 1)
+        nn.init.zeros_(self.say.weight)
+        nn.init.zeros_(cast(Tensor, self.say.bias))
+
+    def forward(self, z_lq: Tensor, z_references: Tensor, place: Tensor) -> Tensor:
+        """(B, 3, h, w): shifts across and down in half widths, and fitness."""
+        face, reference = self.face(z_lq), self.reference(z_references)
+        alike = likeness(self.compare[0](face), self.compare[1](reference))
+        places = place.expand(len(z_lq), -1, -1, -1)
+        x = self.enter(torch.cat([face, reference, alike, places], 1))
+        kept = []
+        for block in self.down:
+            kept.append(x)
+            x = block(x)
+        x = self.middle(x)
+        for (narrow, block), beside in zip(
+            (cast(nn.ModuleList, pair) for pair in self.up), reversed(kept), strict=True
+        ):
+            enlarged = functional.interpolate(narrow(x), beside.shape[-2:], mode="bilinear")
+            x = block(enlarged + beside)
+        said = self.say(functional.silu(self.even(x)))
+        return torch.cat([self.reach * torch.tanh(said[:, :2]), said[:, 2:]], 1)
+
+
+def likeness(face: Tensor, reference: Tensor) -> Tensor:
+    """(B, (2 REACH + 1)^2, h, w): the cosine of each place with each place near it."""
+    face, reference = functional.normalize(face, dim=1), functional.normalize(reference, dim=1)
+    height, width = face.shape[-2:]
+    wide = functional.pad(reference, [REACH] * 4, mode="replicate")
+    around = [
+        (face * wide[..., down : down + height, across : across + width]).sum(1)
+        for down in range(2 * REACH + 1)
+        for across in range(2 * REACH + 1)
+    ]
+    return torch.stack(around, 1)
+
+
+def moved(pictures: Tensor, shifts: Tensor) -> Tensor:
+    """(B, 3, S, S) with every pixel taken from where `shifts` (B, 2, h, w) says."""
+    side = pictures.shape[-1]
+    field = functional.interpolate(
+        shifts.float(), (side, side), mode="bilinear", align_corners=False
+    )
+    steps = (torch.arange(side, device=pictures.device, dtype=torch.float32) + 0.5) * 2 / side - 1
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    grid = torch.stack([x + field[:, 0], y + field[:, 1]], -1)
+    return functional.grid_sample(
+        pictures.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
+
+
+def together(found: Moved, weights: Tensor) -> Shown:
+    """One picture of all references; `weights` (B, N) are zero where there is none."""
+    side = found.pictures.shape[-1]
+    there = (weights > 0).any(1)
+    # a face without any gets an even mixture of nothing, so that no number is infinite
+    told = torch.where(there[:, None], weights, torch.ones_like(weights))
+    fit = found.fit[:, :, 0].float() + told.log().clamp(min=-30)[..., None, None]
+    share = functional.interpolate(fit.softmax(1), (side, side), mode="bilinear")
+    picture = (found.pictures * share[:, :, None]).sum(1)
+    return Shown(picture * there.view(-1, 1, 1, 1), there.to(picture.dtype))
