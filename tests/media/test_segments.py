@@ -304,6 +304,24 @@ def test_a_deinterlaced_segment_knows_the_frames_beside_it(tmp_path: Path) -> No
             assert _told(reader) == [f for f in whole if cut.number_at(f[1]) == segment.number]
 
 
+@pytest.mark.parametrize("gop", [1, 2, 12])
+@pytest.mark.parametrize("deinterlace", [False, True])
+def test_a_segment_can_be_read_with_some_frames_around_it(
+    gop: int, deinterlace: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.mp4"
+    clip(b_frames=2 if gop > 2 else 0, gop=gop)(path)
+    with Reader(path, deinterlace=deinterlace) as reader:
+        cut, whole, description = cut_clip(reader, HALF_S), _told(reader), reader.clip
+    times = [frame[1] for frame in whole]
+    for segment in cut.segments:
+        part = cut.part(range(segment.number, segment.number + 1), around=2)
+        with Reader(path, deinterlace=deinterlace, part=part, clip=description) as reader:
+            told = _told(reader)
+        own = [n for n, pts in enumerate(times) if cut.number_at(pts) == segment.number]
+        assert told == whole[max(0, own[0] - 2) : own[-1] + 3]
+
+
 def test_segments_begin_at_key_frames_and_are_about_as_long_as_asked(tmp_path: Path) -> None:
     path = tmp_path / "in.mkv"
     clip(frames=150, gop=10, options=NO_CUTS, sounds=[])(path)

@@ -14,12 +14,14 @@ from vidref.faces.likeness import likeness_for
 from vidref.faces.pack import FacePack, load_pack
 from vidref.faces.paths import Track, TrackFrame
 from vidref.faces.photos import NamedPerson, load_people
+from vidref.model.found import is_foreign
 from vidref.pipeline import plan
 from vidref.pipeline.choosing import Evidence, choose_evidence
 from vidref.pipeline.closer import with_faces
 from vidref.pipeline.footage import footage_of
 from vidref.pipeline.looking import Seen, look_at
 from vidref.pipeline.naming import Somebody, find_people
+from vidref.pipeline.need import EVERYTHING, measured_need
 from vidref.pipeline.progress import OnProgress, ignore_progress
 from vidref.pipeline.selection import Decision, Wish, decide
 from vidref.pipeline.trajectory import Knot, sparse
@@ -55,7 +57,8 @@ def analyse_clip(
     seen = with_faces(seen, footage, pack)
     people = find_people(seen, named, likeness, wanted.sure)
     wish = Wish(wanted.people, wanted.min_face, wanted.max_faces)
-    decisions = decide(people, seen.views, wish)
+    need = EVERYTHING if is_foreign(settings.model.where) else measured_need()
+    decisions = decide(people, seen.views, wish, need)
     evidence = choose_evidence(people, named, seen, footage, pack, likeness)
     return plan.Plan(
         source=footage.described(int(seen.pts[0]), int(seen.pts[-1]), len(seen.pts)),
@@ -118,6 +121,7 @@ def _tracks(
             person=person,
             shot=track.shot,
             restore=decision.restore,
+            strength=decision.strength,
             why=decision.why,
             quality=round(float(np.median(views.scores)), 3) if views and views.scores else 0.0,
             path=_path(piece, seen),

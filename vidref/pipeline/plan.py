@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Discriminator, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from vidref.faces.geometry import Placement
 from vidref.pipeline.trajectory import Knot, Trajectory
@@ -161,6 +161,8 @@ class PlannedTrack(_Checked):
     why: str
     quality: float
     path: tuple[Knot, ...]
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """How much of the restoration is shown; the user's own strength multiplies it."""
 
     @cached_property
     def trajectory(self) -> Trajectory:
@@ -183,6 +185,7 @@ class PlannedFace:
     placement: Placement
     track: int
     restore: bool
+    strength: float
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,8 @@ class Plan(_Checked):
                 track.person,
                 track.trajectory.at(pts),
                 track.id,
-                track.restore and self._people[track.person].restore,
+                self.is_restored(track),
+                track.strength,
             )
             for track in (tracks[i] for i in np.flatnonzero((first <= pts) & (pts <= last)))
         ]

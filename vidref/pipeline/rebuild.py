@@ -36,12 +36,12 @@ FRAMES_HELD = 16
 
 @dataclass(frozen=True)
 class FaceHere:
-    """A face to rebuild in a frame: whose, where, in which track, and how far it needs it."""
+    """A face to rebuild in a frame: whose, where, in which track, and how much is shown of it."""
 
     person: str
     placement: Placement
     track: int
-    need: float = 1.0
+    strength: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -191,13 +191,13 @@ class Rebuilder:
 
 
 def _moment(work: _Work) -> Moment:
-    """What shall be seen of a face: as much of the restoration as it needs."""
+    """What shall be seen of a face: as much of the restoration as its track asks for."""
     import cv2
 
     assert work.shown is not None
-    if (need := work.here.need) < 1:
-        own = (1 - need) / np.iinfo(work.crop.dtype).max
-        work.shown = cv2.addWeighted(work.shown, need, work.crop, own, 0, dtype=cv2.CV_32F)
+    if (share := work.here.strength) < 1:
+        own = (1 - share) / np.iinfo(work.crop.dtype).max
+        work.shown = cv2.addWeighted(work.shown, share, work.crop, own, 0, dtype=cv2.CV_32F)
     return moment(work.crop, work.shown)
 
 

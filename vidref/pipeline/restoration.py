@@ -46,9 +46,9 @@ class Restoration:
 
     def faces_at(self, frame: Frame) -> list[FaceHere]:
         return [
-            FaceHere(face.person, face.placement, face.track)
+            FaceHere(face.person, face.placement, face.track, face.strength)
             for face in self.plan.faces_at(frame.pts)
-            if face.restore
+            if face.restore and face.strength > 0
         ]
 
     def watch(self, segment_of: Callable[[int], int] = lambda pts: 0) -> IdentityWatch:

@@ -1,4 +1,4 @@
-"""Which faces are restored and which are left alone, each with its reason as a sentence."""
+"""Which faces are restored, how far, and which are left alone, each with its reason."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from vidref.faces.paths import Track
 from vidref.pipeline.looking import Views
 from vidref.pipeline.naming import Somebody
+from vidref.pipeline.need import EVERYTHING, Need
 
 CLEAN = ((96.0, 0.63), (128.0, 0.71), (192.0, 0.82), (256.0, 0.93))
 """The detail that is left in clean photographs by the side of their face square in px, the median
@@ -31,12 +32,16 @@ class Wish:
 class Decision:
     restore: bool
     why: str
+    strength: float = 1.0
+    """How much of the restoration is shown."""
 
 
-def decide(people: Sequence[Somebody], views: dict[int, Views], wish: Wish) -> dict[int, Decision]:
-    """For every track's id whether it is restored."""
+def decide(
+    people: Sequence[Somebody], views: dict[int, Views], wish: Wish, need: Need = EVERYTHING
+) -> dict[int, Decision]:
+    """For every track's id whether it is restored, and how far."""
     decisions = {
-        track.id: _alone(who, track, views.get(track.id), wish)
+        track.id: _alone(who, track, views.get(track.id), wish, need)
         for who in people
         for track in who.tracks
     }
@@ -50,7 +55,7 @@ def size_of(track: Track) -> float:
     return float(np.median([frame.placement.size_px for frame in track.frames]))
 
 
-def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish) -> Decision:
+def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish, need: Need) -> Decision:
     """The decision for a track by itself, whoever else is in the picture."""
     if wish.people and who.name not in wish.people:
         asked = ", ".join(wish.people)
@@ -61,9 +66,13 @@ def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish) -> Deci
         return Decision(False, f"The face is too small ({size:.0f} px; {needed}).")
     left = float(np.median(views.detail)) if views and views.detail else 0.0
     clean = float(np.interp(size, [side for side, _ in CLEAN], [left for _, left in CLEAN]))
-    if size >= CLEAN[0][0] and left >= clean:
+    share = need.at(left) if size >= CLEAN[0][0] else 1.0
+    if share == 0 or (size >= CLEAN[0][0] and left >= clean):
         return Decision(False, f"The face is sharp already ({left:.2f} of 1, {size:.0f} px).")
-    return Decision(True, f"The face has lost detail ({left:.2f} of 1 is left, {size:.0f} px).")
+    why = f"The face has lost detail ({left:.2f} of 1 is left, {size:.0f} px)."
+    if share < 1:
+        why = f"{why[:-1]}: {share:.2f} of its restoration is shown."
+    return Decision(True, why, share)
 
 
 def _keep_largest(tracks: list[Track], most: int, decisions: dict[int, Decision]) -> None:

@@ -1,0 +1,95 @@
+"""A face that is averaged with its own neighbours in time."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.faces.portraits import portrait
+from vidref.faces.geometry import placement_of, take_crop
+from vidref.faces.steady import Moment, moment, steadied
+
+SIDE = 256
+
+
+@pytest.fixture(scope="module")
+def face() -> np.ndarray:
+    rgb, points = portrait()
+    return take_crop(rgb, placement_of(points), SIDE)
+
+
+def seen(picture: np.ndarray, seed: int, noise: float = 6.0) -> np.ndarray:
+    """What a bad camera makes of it."""
+    rng = np.random.default_rng(seed)
+    return np.clip(np.rint(picture + rng.normal(0, noise, picture.shape)), 0, 255).astype(np.uint8)
+
+
+def shown(picture: np.ndarray) -> Moment:
+    return moment(picture, picture.astype(np.float32) / 255)
+
+
+def moved(picture: np.ndarray, by: float) -> np.ndarray:
+    matrix = np.array([[1, 0, by], [0, 1, by / 2]], np.float64)
+    return cv2.warpAffine(picture, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+
+
+def error(picture: np.ndarray, truth: np.ndarray) -> float:
+    inner = (slice(32, -32), slice(32, -32))
+    return float(np.abs(picture[inner] * 255 - truth[inner]).mean())
+
+
+def test_noise_that_is_new_in_every_frame_is_averaged_away(face: np.ndarray) -> None:
+    here, *around = (shown(seen(face, seed)) for seed in range(5))
+    before, after = error(here.shown[..., :3], face), error(steadied(here, around), face)
+    assert after < 0.6 * before
+
+
+def test_a_moving_face_is_followed_and_stays_sharp(face: np.ndarray) -> None:
+    truth = [moved(face, 1.5 * step) for step in range(-2, 3)]
+    moments = [shown(seen(picture, seed)) for seed, picture in enumerate(truth)]
+    here = moments.pop(2)
+    assert error(steadied(here, moments), truth[2]) < 0.7 * error(here.shown[..., :3], truth[2])
+    clean = [shown(picture) for picture in truth]
+    middle = clean.pop(2)
+    unaligned = np.mean(truth, axis=0) / 255
+    assert error(steadied(middle, clean), truth[2]) < 0.4 * error(unaligned, truth[2])
+
+
+def test_what_was_not_there_before_is_not_mixed_with_what_was(face: np.ndarray) -> None:
+    covered = face.copy()
+    cv2.rectangle(covered, (90, 130), (170, 230), (40, 90, 30), -1)
+    result = steadied(shown(covered), [shown(face)] * 4) * 255
+    inside = (slice(140, 220), slice(100, 160))
+    assert np.abs(result[inside] - covered[inside]).max() < 6
+    back = steadied(shown(face), [shown(covered)] * 4) * 255
+    assert np.abs(back[inside] - face[inside]).mean() < 3
+
+
+def test_a_face_alone_in_time_is_shown_as_it_is(face: np.ndarray) -> None:
+    here = shown(face)
+    assert np.array_equal(steadied(here, []), here.shown[..., :3])
+
+
+def test_grey_stays_grey_and_deep_colour_deep(face: np.ndarray) -> None:
+    grey = np.repeat(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    result = steadied(shown(seen(grey, 1, 0)), [shown(moved(grey, 1))])
+    assert np.array_equal(result[..., 0], result[..., 1])
+    assert np.array_equal(result[..., 1], result[..., 2])
+    deep = face.astype(np.uint16) * 257
+    wide = [moment(p, p.astype(np.float32) / 65535) for p in (deep, deep)]
+    plain = [shown(face), shown(face)]
+    assert np.allclose(steadied(wide[0], wide[1:]), steadied(plain[0], plain[1:]), atol=1e-4)
+
+
+def test_the_number_of_threads_changes_no_bit(face: np.ndarray) -> None:
+    moments = [shown(seen(moved(face, 2.5 * step), step)) for step in range(3)]
+    threads = cv2.getNumThreads()
+    results = []
+    try:
+        for count in (1, 2, 5):
+            cv2.setNumThreads(count)
+            results.append(steadied(moments[0], moments[1:]))
+    finally:
+        cv2.setNumThreads(threads)
+    assert all(np.array_equal(results[0], other) for other in results[1:])
