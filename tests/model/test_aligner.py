@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as functional
 
 from tests.model.small import ALIGNED, SIZE, picture, small_config, small_network
-from vidref.model.aligner import Moved, moved, together
+from vidref.model.aligner import Moved, moved, taken, together
 from vidref.model.bundle import RestorerNetwork
 from vidref.training.losses import misplaced, texture
 from vidref.training.restorer import fits_within, widened
@@ -87,3 +88,14 @@ def test_texture_asks_how_much_detail_there_is_and_not_where() -> None:
     real = torch.ones(1, 1, SIZE, SIZE)
     assert texture(busy, busy, real).item() == 0
     assert texture(elsewhere, busy, real) < 0.2 * texture(blurred, busy, real)
+
+
+def test_what_is_finer_than_the_network_sees_is_taken_as_its_finest_band_was() -> None:
+    shown, other = picture(1)[None], picture(2)[None]
+    base = smooth(3)
+    assert taken(base + 0.5 * shown, shown).mean().item() == pytest.approx(0.5, abs=0.05)
+    assert taken(base, shown).mean() < 0.1 and taken(other, shown).mean() < 0.2
+    half = shown.clone()
+    half[..., SIZE // 2 :] = 0
+    share = taken(half, shown)
+    assert share[..., :20].mean() > 0.9 and share[..., -20:].mean() < 0.1

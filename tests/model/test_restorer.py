@@ -10,7 +10,15 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from tests.model.small import picture, reference, small_config, small_network, small_restorer
+from tests.model.small import (
+    ALIGNED,
+    SIZE,
+    picture,
+    reference,
+    small_config,
+    small_network,
+    small_restorer,
+)
 from vidref.errors import ModelError
 from vidref.model.bundle import RestorerNetwork, load_network, save_bundle
 from vidref.model.context import Reference
@@ -20,6 +28,9 @@ from vidref.model.guidance import Guidance
 from vidref.model.restorer import Combine, Face, Restorer, Sampling
 
 COMBINES: list[Combine] = ["concatenated", "average", "weighted"]
+
+
+LOOKING: dict[str, object] = {**ALIGNED, "working_size": SIZE // 2}
 
 
 def people(restorer: Restorer) -> list[Face]:
@@ -36,10 +47,11 @@ def people(restorer: Restorer) -> list[Face]:
 
 @pytest.mark.parametrize("combine", COMBINES)
 @pytest.mark.parametrize("guidance", [Guidance(), Guidance(1.3, 1.1)])
+@pytest.mark.parametrize("kind", [{}, LOOKING], ids=["tokens", "pixels"])
 def test_a_face_is_bit_exact_in_any_slot_with_any_neighbours(
-    combine: Combine, guidance: Guidance
+    combine: Combine, guidance: Guidance, kind: dict[str, object]
 ) -> None:
-    restorer = small_restorer(batch=3)
+    restorer = small_restorer(batch=3, **kind)
     faces = people(restorer)
     sampling = Sampling(steps=2, combine=combine, guidance=guidance)
     alone = [restorer.restore([face], sampling)[0] for face in faces]
@@ -70,16 +82,20 @@ def test_noise_belongs_to_the_person_and_not_to_the_frame() -> None:
     assert not torch.equal(restored[0], restored[2])
 
 
-def test_one_reference_is_the_same_however_references_are_combined() -> None:
-    restorer = small_restorer()
+@pytest.mark.parametrize("kind", [{}, LOOKING], ids=["tokens", "pixels"])
+def test_one_reference_is_the_same_however_references_are_combined(
+    kind: dict[str, object],
+) -> None:
+    restorer = small_restorer(**kind)
     face = people(restorer)[1]
     found = [restorer.restore([face], Sampling(steps=2, combine=c)) for c in COMBINES]
     torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-4)
     assert torch.equal(found[1], found[2])
 
 
-def test_weights_choose_between_references() -> None:
-    restorer = small_restorer()
+@pytest.mark.parametrize("kind", [{}, LOOKING], ids=["tokens", "pixels"])
+def test_weights_choose_between_references(kind: dict[str, object]) -> None:
+    restorer = small_restorer(**kind)
     both = [reference(1), reference(2)]
     even = restorer.remember(both, [0.5, 0.5])
     first = restorer.remember(both[:1])
@@ -111,8 +127,9 @@ def test_more_references_than_fit_keeps_those_that_weigh_most() -> None:
         restorer.remember(three, [1.0, 0.0, 2.0])
 
 
-def test_the_context_is_heard() -> None:
-    restorer = small_restorer()
+@pytest.mark.parametrize("kind", [{}, LOOKING], ids=["tokens", "pixels"])
+def test_the_context_is_heard(kind: dict[str, object]) -> None:
+    restorer = small_restorer(**kind)
     crop, nobody = picture(3), restorer.remember([])
     one, other = restorer.remember([reference(1)]), restorer.remember([reference(2)])
     faces = [Face(crop, "a", context) for context in (nobody, one, other)]

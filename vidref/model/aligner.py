@@ -19,11 +19,15 @@ from torch import Tensor, nn
 
 from vidref.model.config import AlignerConfig
 from vidref.model.context import ResidualBlock
+from vidref.model.fidelity import low_pass
 
 COMPARED = 16
 """Features by which places are compared."""
 REACH = 3
 """Every place of the face is compared with those of the reference up to so many cells away."""
+FINEST_PX, AROUND_PX = 1.0, 6.0
+"""Deviations at the network's size: what is finer is its finest band; and how far around a place
+one looks for what was taken there."""
 
 
 class Shown(NamedTuple):
@@ -131,3 +135,12 @@ def together(found: Moved, weights: Tensor) -> Shown:
     share = functional.interpolate(fit.softmax(1), (side, side), mode="bilinear")
     picture = (found.pictures * share[:, :, None]).sum(1)
     return Shown(picture * there.view(-1, 1, 1, 1), there.to(picture.dtype))
+
+
+def taken(restored: Tensor, shown: Tensor) -> Tensor:
+    """(B, 1, S, S): the share of the finest band of `shown` that `restored` has, place by place."""
+    mine, theirs = (
+        (image - low_pass(image, FINEST_PX)).mean(1, keepdim=True) for image in (restored, shown)
+    )
+    both = low_pass(mine * theirs, AROUND_PX)
+    return (both / (low_pass(theirs.square(), AROUND_PX) + 1e-6)).clamp(0, 1)

@@ -35,7 +35,7 @@ def low_pass(image: Tensor, sigma: float) -> Tensor:
     return matrix @ image @ matrix.T
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def gaussian_matrix(size: int, sigma: float) -> Tensor:
     """Row i holds the normalised weights of the pixels that output pixel i is made of."""
     place = torch.arange(size, dtype=torch.float64)

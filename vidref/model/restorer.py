@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from vidref.errors import ModelError
-from vidref.model.aligner import Shown, together
+from vidref.model.aligner import Moved, Shown, moved, taken, together
 from vidref.model.bundle import RestorerNetwork, load_network
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
@@ -127,8 +127,7 @@ class Restorer:
         tokens = torch.cat([empty, *(self._tokens(reference) for reference in kept)])
         pictures = None
         if self.config.aligner and kept:
-            side = self.config.working_size or self.config.size
-            pictures = torch.cat([resized(one.image.float(), side) for one in kept])
+            pictures = torch.cat([resized(one.image.float(), self.config.size) for one in kept])
         return PersonContext(tokens, tuple(told[i] for i in sorted(best)), pictures)
 
     def _tokens(self, reference: Reference) -> Tensor:
@@ -164,15 +163,24 @@ class Restorer:
         noise = torch.stack([person_noise(sampling.seed, face.person, shape) for face in padded])
         contexts = [face.context for face in padded]
         if sampling.combine == "concatenated":
-            told, weights = (
+            told, shares = (
                 [self._concatenated(contexts)],
                 [torch.ones(self.batch, device=self.device)],
             )
         else:
-            told, weights = self._one_by_one(contexts, plain=sampling.combine == "average")
+            told, shares = self._one_by_one(contexts, plain=sampling.combine == "average")
         nothing = self._null(self.batch, told[0][0].shape[1])
         no_crop = torch.zeros_like(z_lq)
-        shown = self._shown(contexts, z_lq, seen.shape[-1], sampling.combine == "concatenated")
+        weights, found = self._brought(contexts, z_lq, seen.shape[-1])
+        if sampling.combine == "average":
+            weights = (weights > 0).to(weights)
+        shown: list[Shown | None] = [None] * self.max_references
+        if found is not None:
+            alone = torch.eye(self.max_references, device=self.device)
+            parts = (
+                [weights] if sampling.combine == "concatenated" else weights[None] * alone[:, None]
+            )
+            shown = [together(found, part) for part in parts]
 
         def predict_at(z_t: Tensor, t: Tensor) -> Tensor:
             times = t.to(self.device).expand(self.batch)
@@ -184,7 +192,7 @@ class Restorer:
                 found: Tensor = self.network.denoiser(z_t, crop, times, tokens, mask, picture)
                 return found.float()
 
-            return guided(predict, sampling.guidance, weights)
+            return guided(predict, sampling.guidance, shares)
 
         with self._precision():
             scheduler = build_scheduler(self.config.diffusion, sampling.solver)
@@ -193,31 +201,50 @@ class Restorer:
             )
             restored = codec.decode(latent).float()
         if seen.shape != crops.shape:
-            restored = crops + resized(restored - seen, crops.shape[-1])
+            enlarged = crops + resized(restored - seen, crops.shape[-1])
+            if found is not None:
+                enlarged = enlarged + self._finer(contexts, found, weights, restored)
+            restored = enlarged
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
 
-    def _shown(
-        self, contexts: Sequence[PersonContext], z_lq: Tensor, side: int, in_one: bool
-    ) -> list[Shown | None]:
-        """All references of each face in one picture, or a picture for each reference.
+    def _brought(
+        self, contexts: Sequence[PersonContext], z_lq: Tensor, side: int
+    ) -> tuple[Tensor, Moved | None]:
+        """Each face's weights of its references (B, N), and these in place where any has some.
 
         Found once a face: it does not depend on the step of the sampling.
         """
-        count = self.max_references
+        weights = torch.zeros(len(contexts), self.max_references, device=self.device)
         if self.config.aligner is None or not any(context.weights for context in contexts):
-            return [None] * count
-        pictures = torch.zeros(len(contexts), count, 3, side, side, device=self.device)
-        weights = torch.zeros(len(contexts), count, device=self.device)
+            return weights, None
+        pictures = torch.zeros(*weights.shape, 3, side, side, device=self.device)
         for row, context in enumerate(contexts):
             if context.pictures is not None:
                 filled = len(context.weights)
                 pictures[row, :filled] = resized(context.pictures.to(self.device), side)
                 weights[row, :filled] = torch.tensor(context.weights) / max(context.weights)
-        found = self.network.bring(z_lq, pictures)
-        if in_one:
-            return [together(found, weights)]
-        alone = torch.eye(count, device=self.device)
-        return [together(found, weights * alone[j]) for j in range(count)]
+        return weights, self.network.bring(z_lq, pictures)
+
+    def _finer(
+        self, contexts: Sequence[PersonContext], found: Moved, weights: Tensor, restored: Tensor
+    ) -> Tensor:
+        """What references show that is finer than the size the network works at.
+
+        As much of it as the restored face has taken of the finest that the network did see.
+        """
+        side, made = restored.shape[-1], []
+        for row, context in enumerate(contexts):
+            if context.pictures is None:
+                made.append(torch.zeros(3, self.config.size, self.config.size, device=self.device))
+                continue
+            count = len(context.weights)
+            shifts, fit = found.shifts[row, :count], found.fit[row : row + 1, :count]
+            large = moved(context.pictures.to(self.device), shifts)[None]
+            whole = together(Moved(large, shifts[None], fit), weights[row : row + 1, :count])
+            seen = resized(whole.picture, side)
+            share = resized(taken(restored[row : row + 1], seen), self.config.size).clamp(0, 1)
+            made.append((share * (whole.picture - resized(seen, self.config.size)))[0])
+        return torch.stack(made)
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:
         """No reference: the null token alone, padded."""
