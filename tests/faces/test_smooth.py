@@ -128,3 +128,15 @@ def test_a_long_path_is_one_path_across_its_pieces():
 def test_a_path_without_a_look_is_refused():
     with pytest.raises(ValueError, match="at least one look"):
         smooth(np.arange(3) / 25, np.full((3, 4), np.nan), np.ones(3))
+
+
+@pytest.mark.parametrize("deviation", [0.1, 0.3, 1.0])
+def test_a_nodding_heads_path_is_nearer_the_truth_than_its_looks(deviation):
+    times = np.arange(100) / 25
+    busy = np.sin(np.pi * times / 4) ** 2
+    true = path_of(0.12 * busy * np.sin(2 * np.pi * 1.5 * times))
+    true[:, 1] += 0.05 * SIZE * np.sin(2 * np.pi * 0.7 * times)
+    for seed in range(3):
+        looks = true + deviation * (noisy(true, seed) - true)
+        off = smooth(times, looks, np.ones(100)) - true
+        assert (off[5:-5].std(0) < 0.9 * (looks - true)[5:-5].std(0)).all()

@@ -14,24 +14,27 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LEVELS = 10.0 ** np.arange(-6, 3)
+LEVELS = 10.0 ** np.arange(-8, 4)
 """Strengths tried: spectral densities of acceleration, in squared face sizes, log sizes or radians
 per second cubed."""
-WINDOW_S = 0.7
+WINDOW_S = 1.0
 """Looks that are further away say little about how a face moves now."""
 MOST_SURPRISE = 16.0
 """Squared standard deviations that one look may count, lest one bad look makes a face restless."""
-LEAST_GAIN = 1.5
+LEAST_GAIN = 0.5
 """Of log likelihood, by which a stronger motion must explain the looks better than a weaker."""
 STRAIN = 4.5
 """Standard deviations by which a path may stay off the looks of a while."""
 ROUNDS = 8
-LEAST_NOISE = np.array([0.0015, 0.0015, 0.004, 0.003])
+LEAST_NOISE = np.array([0.001, 0.001, 0.0025, 0.002])
 USUAL_NOISE = np.array([0.005, 0.005, 0.02, 0.01])
 MOST_NOISE = np.array([0.03, 0.03, 0.1, 0.06])
 """Of one look, in the same units: bounds of what is found in the path itself, and what is taken
 where there are too few looks to tell."""
 FEW = 8
+CALM_SHARE, CALM = 0.25, 0.3186
+"""Noise is judged by the calmest quarter of the looks, which motion spoils least; of a normal
+distribution's distances a quarter is below this many standard deviations."""
 STRAY = 5.0
 """Standard deviations from its neighbours' line at which a look is taken for a slip."""
 SLIP_CLEARER = 4.0
@@ -103,34 +106,43 @@ def _strained(residuals: Array) -> NDArray[np.bool_]:
 def _off_the_line(times_s: Array, values: Array) -> tuple[Array, Array]:
     """Each inner look's distance from the line between its neighbours, and its noise's gain."""
     inner = np.arange(1, len(values) - 1)
-    share = _share(times_s, inner, inner - 1, inner + 1)
-    off = _between(times_s, values, inner, inner - 1, inner + 1)
-    return off, np.sqrt(1 + share**2 + (1 - share) ** 2)
+    return _off_the_curve(times_s, values, inner, (inner - 1, inner + 1))
 
 
 Indices = NDArray[np.intp]
 
 
-def _between(times_s: Array, values: Array, at: Indices, one: Indices, other: Indices) -> Array:
-    """How far looks are from the line through one and another look."""
-    share = _share(times_s, at, one, other)
-    result: Array = values[at] - (1 - share) * values[one] - share * values[other]
-    return result
-
-
-def _share(times_s: Array, at: Indices, one: Indices, other: Indices) -> Array:
-    way = np.maximum(times_s[other] - times_s[one], 1e-9)
-    result: Array = ((times_s[at] - times_s[one]) / way)[:, None]
-    return result
+def _off_the_curve(
+    times_s: Array, values: Array, at: Indices, through: tuple[Indices, ...]
+) -> tuple[Array, Array]:
+    """How far looks are from the polynomial through some others, and the gain of its noise."""
+    expected, gain = np.zeros((len(at), values.shape[1])), np.ones((len(at), 1))
+    for one in through:
+        share = np.ones(len(at))
+        for other in through:
+            if other is not one:
+                apart = times_s[one] - times_s[other]
+                share *= (times_s[at] - times_s[other]) / np.where(apart == 0, 1e-9, apart)
+        expected += share[:, None] * values[one]
+        gain += share[:, None] ** 2
+    return values[at] - expected, np.sqrt(gain)
 
 
 def _noise(times_s: Array, values: Array, units: Array) -> Array:
-    """One look's standard deviation per column, in the column's own units."""
+    """One look's standard deviation per column, in the column's own units.
+
+    Motion passes for noise where looks are held against a line, and less so against a cubic; a
+    cubic through neighbours at odd times is the worse judge. The lower of both is nearer the truth.
+    """
     if len(values) < FEW:
         return USUAL_NOISE
-    off, gain = _off_the_line(times_s, values)
-    typical: Array = 1.4826 * np.median(np.abs(off) / gain / units[1:-1], 0)
-    return np.clip(typical, LEAST_NOISE, MOST_NOISE)
+    inner, deep = np.arange(1, len(values) - 1), np.arange(2, len(values) - 2)
+    around = (deep - 2, deep - 1, deep + 1, deep + 2)
+    judged = []
+    for at, through in ((inner, (inner - 1, inner + 1)), (deep, around)):
+        off, gain = _off_the_curve(times_s, values, at, through)
+        judged.append(np.quantile(np.abs(off) / gain / units[at], CALM_SHARE, axis=0) / CALM)
+    return np.clip(np.minimum(*judged), LEAST_NOISE, MOST_NOISE)
 
 
 def _slips(times_s: Array, values: Array, deviation: Array) -> NDArray[np.bool_]:
@@ -141,10 +153,10 @@ def _slips(times_s: Array, values: Array, deviation: Array) -> NDArray[np.bool_]
     off, gain = _off_the_line(times_s, values)
     far = np.abs(off)[1:-1]
     rest = np.arange(2, len(values) - 2)
-    before = np.abs(_between(times_s, values, rest - 1, rest - 2, rest + 1))
-    after = np.abs(_between(times_s, values, rest + 1, rest - 1, rest + 2))
+    before, _ = _off_the_curve(times_s, values, rest - 1, (rest - 2, rest + 1))
+    after, _ = _off_the_curve(times_s, values, rest + 1, (rest - 1, rest + 2))
     clear = far > STRAY * gain[1:-1] * deviation[2:-2]
-    slips[2:-2] = clear & (far > SLIP_CLEARER * np.maximum(before, after))
+    slips[2:-2] = clear & (far > SLIP_CLEARER * np.maximum(np.abs(before), np.abs(after)))
     return slips
 
 
