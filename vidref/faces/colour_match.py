@@ -102,8 +102,12 @@ class Tint:
 
 def tint_of(crop: Picture, weight: Plane) -> Tint:
     """The tint of a thumbnail, of the pixels that have a weight."""
-    shown = crop[weight > 0].T
-    if shown.size == 0 or (shown == shown[:1]).all():
+    there = (weight > 0).ravel()
+    if not there.any():
+        return Tint()
+    shown = np.ascontiguousarray(crop.reshape(-1, 3).T)
+    shown = shown if there.all() else np.compress(there, shown, axis=1)
+    if np.array_equal(shown[0], shown[1]) and np.array_equal(shown[0], shown[2]):
         return Tint()
     grey = LUMA @ shown
     colour = shown - grey

@@ -39,6 +39,13 @@ def face_mask(crop_px: int = CROP_PX) -> Plane:
     return mask
 
 
+@lru_cache(maxsize=8)
+def put_back(crop_px: int) -> tuple[slice, slice]:
+    """The rows and columns of the square beyond which nothing is put back."""
+    rows, columns = (np.flatnonzero(face_mask(crop_px).any(axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
 @lru_cache(maxsize=2)
 def features(crop_px: int) -> Plane:
     """1 at the eyes and the mouth, softly down to 0 around them."""

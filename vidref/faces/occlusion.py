@@ -52,8 +52,8 @@ def occluded(restored: Picture, crop: Picture, weight: Plane) -> Plane:
 
 def balance(restored: Picture, crop: Picture, weight: Plane) -> NDArray[np.float32]:
     """One gain for each channel: a closer match would take an occluder's colour for the face's."""
-    weight = np.maximum(weight, np.float32(1e-4))[..., None]
-    gain = (crop * weight).sum((0, 1)) / np.maximum((restored * weight).sum((0, 1)), 1e-3)
+    weight = np.maximum(weight, np.float32(1e-4)).ravel()
+    gain = weight @ crop.reshape(-1, 3) / np.maximum(weight @ restored.reshape(-1, 3), 1e-3)
     return np.asarray(np.clip(gain, 1 / MOST_GAIN, MOST_GAIN), np.float32)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.faces.colour_match import Picture
+from vidref.faces.mask import put_back
 
 REACH = 2
 """Frames to each side that are asked."""
@@ -52,16 +53,24 @@ def steadied(here: Moment, around: Sequence[Moment]) -> Picture:
     """What is shown here, averaged with what is shown in the moments around."""
     import cv2
 
-    mean, weight = here.shown, np.ones(here.shown.shape[:2], np.float32)
+    result = np.asarray(cv2.cvtColor(here.shown, cv2.COLOR_RGBA2RGB), np.float32)
+    if not around:
+        return result
+    part = put_back(here.shown.shape[0])
+    mean = here.shown[part]
+    weight = np.ones(mean.shape[:2], np.float32)
     for other in around:
-        carried, share = _carried(here, other)
+        carried, share = _carried(here, other, part)
         mean = cv2.blendLinear(mean, carried, weight, share)
         weight += share
-    return np.asarray(cv2.cvtColor(mean, cv2.COLOR_RGBA2RGB), np.float32)
+    result[part] = cv2.cvtColor(mean, cv2.COLOR_RGBA2RGB)
+    return result
 
 
-def _carried(here: Moment, other: Moment) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The other moment as it would be seen here, and how far each pixel of it is to be believed."""
+def _carried(
+    here: Moment, other: Moment, part: tuple[slice, slice]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A part of the other moment as it would be seen here, and how far to believe each pixel."""
     import cv2
 
     side = here.shown.shape[0]
@@ -75,9 +84,9 @@ def _carried(here: Moment, other: Moment) -> tuple[NDArray[np.float32], NDArray[
     apart = cv2.GaussianBlur(apart, (0, 0), 0.8)
     share = np.exp(-np.square(apart * np.float32(1 / CHANGED)))
     scale = np.float32(side / SMALL_PX)
-    way = cv2.resize((way + np.float32(0.5)) * scale - np.float32(0.5), (side, side))
+    way = cv2.resize((way + np.float32(0.5)) * scale - np.float32(0.5), (side, side))[part]
     carried = cv2.remap(other.shown, way, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(carried), np.asarray(cv2.resize(share, (side, side)))
+    return np.asarray(carried), np.asarray(cv2.resize(share, (side, side))[part])
 
 
 @cache

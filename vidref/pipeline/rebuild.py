@@ -89,9 +89,11 @@ class Rebuilder:
 
     def stream(self, items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         """The same items in the same order; at most `depth` wait between two stages."""
-        cropped = run_ahead(self._cropped(run_ahead(items, depth)), depth)
-        restored = run_ahead(self._restored(cropped), depth)
-        steadied = run_ahead(self._steadied(restored), depth)
+        # Between stages that hold pictures of faces a batch is enough to keep all of them busy.
+        few = min(depth, self._model.batch)
+        cropped = run_ahead(self._cropped(run_ahead(items, depth)), few)
+        restored = run_ahead(self._restored(cropped), few)
+        steadied = run_ahead(self._steadied(restored), few)
         return run_ahead(self._placed(steadied), depth)
 
     def _placed(self, busy: Iterable[_Busy]) -> Iterator[Item]:
