@@ -6,8 +6,9 @@
 The first frames of each clean clip are degraded (half size, noise, H.264 at a low rate), restored
 with shared and with independent noise, each with and without photos of the person, and measured.
 Real footage has no truth: there only what needs none is measured. What is done already is kept in
-the work folder, so the command can be broken off and given again. A sheet per clip shows input,
-restored and true faces at 100 %.
+the work folder, so the command can be broken off and given again; with other weights, or another
+curve of need, what follows from them is made again (after a change of code, take a new folder, or
+delete the `.run.json` in it). A sheet per clip shows input, restored and true faces at 100 %.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ import numpy as np
 
 from tests.clips import ffmpeg
 from tests.tool import command, environment
+from vidref import weights
 from vidref.evaluation.clip_damage import ClipDamage, degrade_clip
 from vidref.evaluation.clips import frames_of, largest_face, measure_clip
 from vidref.evaluation.face_cases import write_picture
 from vidref.evaluation.judges import Judges
 from vidref.evaluation.tables import Row, markdown, means
 from vidref.faces.pack import FacePack, load_pack
+from vidref.model.found import describe_bundle, is_foreign
+from vidref.pipeline.need import MEASURED
 
 CLEAN = ("S001193", "talk-a", "talk-b", "talk-c", "talk-d", "talk-e", "wide-a", "wide-b")
 REAL = ("collins-1", "collins-2", "kasparov-1", "old-film", "real-a", "synthetic-a")
@@ -174,24 +178,48 @@ def evidence(clip: Path) -> str:
 
 
 def restore(case: Case, variant: str, model: str | None, extra: Sequence[str]) -> dict[str, Any]:
-    """Run the command unless that was done; its arguments and seconds."""
+    """Run the command unless that was done with these weights; its arguments and seconds."""
     noise, with_photos = VARIANTS[variant]
-    arguments = ["--noise", noise, "--lossless", "--overwrite", *extra]
+    plan = case.folder / ("photos.plan.json" if with_photos else "plan.json")
+    refs: list[str | Path] = ["--refs", case.photos] if with_photos else []
+    if model is None or not is_foreign(model):  # how far is decided for restorers of our kind
+        run(plan, ["analyse", case.degraded, "-o", plan, "--overwrite", *refs], by_analysis())
+        refs = ["--plan", plan]
+    arguments = [*refs, "--noise", noise, "--lossless", "--overwrite", "--json", *extra]
     arguments += ["--model", model] if model else []
-    arguments += ["--refs", str(case.photos)] if with_photos else []
-    record = case.restored(variant).with_suffix(".run.json")
-    if record.exists():
+    output = case.restored(variant)
+    return run(output, ["restore", case.degraded, "-o", output, *arguments], by_weights(model))
+
+
+def run(output: Path, arguments: Sequence[str | Path], known: str) -> dict[str, Any]:
+    """`vidref` with these arguments, unless its output is there and made from what is `known`."""
+    record = output.with_suffix(".run.json")
+    wanted = {"arguments": [str(argument) for argument in arguments], "known": known}
+    if record.exists() and output.exists():
         told: dict[str, Any] = json.loads(record.read_text())
-        if told["arguments"] == arguments and case.restored(variant).exists():
+        if all(told.get(name) == value for name, value in wanted.items()):
             return told
     begun = time.monotonic()
-    line = command("restore", case.degraded, "-o", case.restored(variant), "--json", *arguments)
+    line = command(*arguments)
     done = subprocess.run(line, capture_output=True, text=True, env=environment())
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(line)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-    told = {"arguments": arguments, "seconds": time.monotonic() - begun, "at": time.time()}
+    told = {**wanted, "seconds": time.monotonic() - begun, "at": time.time()}
     record.write_text(json.dumps(told))
     return told
+
+
+def by_analysis() -> str:
+    """What an analysis follows from, beside its arguments: who is like whom, and who needs what."""
+    parts = [*sorted(weights.FACE_PACK.glob("*.onnx")), MEASURED]
+    return hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
+
+
+def by_weights(model: str | None) -> str:
+    """The same for what is restored."""
+    where = model or "bundled"
+    digest = where if is_foreign(where) else describe_bundle(where).sha256
+    return f"{digest} {by_analysis()}"
 
 
 def measure(case: Case, clip: Path, pack: FacePack, judges: Judges) -> dict[str, float]:
