@@ -1,10 +1,11 @@
 """How much of a restoration a face needs, by how much of its detail is left.
 
-    python -m tests.benchmarks.need ../shared/data [--write] [--people 24] [--model runs/x/bundle]
+    python -m tests.benchmarks.need ../shared/data [--write] [--people 20] [--model runs/x/bundle]
 
 Portraits of the training split are degraded by known amounts (the published protocol, light to
 severe, and video's own damage), shown in a frame at several sizes, measured as pass 1 measures
-them, and restored. For every share of the restoration: what the outside judge and PSNR gain on the
+them, and restored: by turns with a photo of the person, with another one that is mildly damaged,
+and with none. For every share of the restoration: what the outside judge and PSNR gain on the
 input, and the curve that follows. Whenever the bundled restorer changes, give `--write`: it puts
 the curve into `vidref/pipeline/need.json` (one to three minutes; a test fails until then).
 """
@@ -12,9 +13,7 @@ the curve into `vidref/pipeline/need.json` (one to three minutes; a test fails u
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import zipfile
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,20 +23,28 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 
+from tests.benchmarks.known_faces import (
+    CROP_PX,
+    WHOLE_PX,
+    Evidence,
+    as_batch,
+    as_bytes,
+    inner,
+    pairs,
+)
 from vidref.evaluation.judges import Judges
 from vidref.evaluation.metrics import psnr
 from vidref.faces.geometry import Placement, take_crop
+from vidref.faces.quality import NETWORK as quality_network
 from vidref.faces.quality import detail_left
-from vidref.model.restorer import Face, Restorer, Sampling
+from vidref.model.restorer import Face, PersonContext, Restorer, Sampling
 from vidref.pipeline.need import Need, write_need
 from vidref.pipeline.rebuild import as_picture, as_tensor
 from vidref.settings import Settings
 from vidref.training.degradation import MODERATE, SEVERE, WORN, degrade_batch, draw
 from vidref.training.video_damage import damage_video
 
-WHOLE_PX, CROP_PX = 614, 512
 SIZES = (120, 180, 270, 400, 512)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 KINDS = ("worn", "video", "moderate", "worn", "video", "severe")
@@ -72,26 +79,13 @@ class Poor:
     detail: float
     crop: np.ndarray
     truth: np.ndarray
+    known: PersonContext
 
 
-def portraits(data: Path, people: int) -> Iterator[np.ndarray]:
-    """Sharp, whole portraits of the training split, with their margin."""
-    with (data / "faces.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-    rows = [r for r in rows if float(r["inner_real"]) == 1 and int(r["native_px"]) >= 440]
-    for number in np.random.default_rng(11).permutation(len(rows))[:people]:
-        row = rows[number]
-        with zipfile.ZipFile(data / row["shard"]) as shard:
-            image = Image.open(io.BytesIO(shard.read(row["file"]))).convert("RGB")
-        yield np.asarray(image.resize((WHOLE_PX, WHOLE_PX), Image.Resampling.BICUBIC))
-
-
-def poor_faces(data: Path, people: int) -> Iterator[Poor]:
+def poor_faces(data: Path, people: int, evidence: Evidence) -> Iterator[Poor]:
     draws = torch.Generator().manual_seed(3)
-    for number, whole in enumerate(portraits(data, people)):
-        inside = (WHOLE_PX - CROP_PX) // 2
-        truth = np.ascontiguousarray(whole[inside:-inside, inside:-inside])
-        picture = torch.from_numpy(whole.copy()).permute(2, 0, 1)[None].float() / 255
+    for number, (whole, other) in enumerate(pairs(data, people, seed=11)):
+        picture = as_batch(whole)
         for turn, kind in enumerate(KINDS):
             if kind == "video":
                 damaged = damage_video(picture, draws, draws, encode=True)
@@ -99,19 +93,19 @@ def poor_faces(data: Path, people: int) -> Iterator[Poor]:
                 ranges = {"worn": WORN, "moderate": MODERATE, "severe": SEVERE}[kind]
                 damaged = degrade_batch(picture, draw(ranges, 1, CROP_PX, draws), draws)
             size = SIZES[(number + turn) % len(SIZES)]
-            shown = np.rint(damaged[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
             side = round(size * WHOLE_PX / CROP_PX)
-            frame = cv2.resize(shown, (side, side), interpolation=cv2.INTER_AREA)
+            frame = cv2.resize(as_bytes(damaged), (side, side), interpolation=cv2.INTER_AREA)
             place = Placement(((side - 1) / 2, (side - 1) / 2), size, 0.0)
-            yield Poor(kind, size, detail_left(frame, place), take_crop(frame, place), truth)
+            left, crop = detail_left(frame, place), take_crop(frame, place)
+            known = evidence.context(number + turn, other)
+            yield Poor(kind, size, left, crop, inner(whole), known)
 
 
 def measured(faces: Sequence[Poor], restorer: Restorer, judge: Any) -> Iterator[Row]:
-    nothing = restorer.remember([])
     sampling = Sampling(steps=Settings.load().model.steps)
     for first in range(0, len(faces), restorer.batch):
         group = faces[first : first + restorer.batch]
-        given = [Face(as_tensor(face.crop), "somebody", nothing) for face in group]
+        given = [Face(as_tensor(face.crop), "somebody", face.known) for face in group]
         restored = [as_picture(tensor) * 255 for tensor in restorer.restore(given, sampling)]
         for face, picture in zip(group, restored, strict=True):
             true = judge.embed(face.truth)
@@ -187,13 +181,15 @@ def table(rows: Sequence[Row], need: Sequence[tuple[float, float]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--people", type=int, default=24)
+    parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--write", action="store_true", help="Make it the one in force.")
     wanted = parser.parse_args()
     restorer = Restorer.load(wanted.model)
     judge = Judges.find(wanted.data / "teachers").identity
-    rows = list(measured(list(poor_faces(wanted.data, wanted.people)), restorer, judge))
+    evidence = Evidence(restorer, torch.Generator().manual_seed(5))
+    faces = list(poor_faces(wanted.data, wanted.people, evidence))
+    rows = list(measured(faces, restorer, judge))
     need = curve(rows)
     half = len(rows) // 2
     halves = curve(rows[:half]), curve(rows[half:])
@@ -204,7 +200,8 @@ def main() -> None:
     print(table(rows[:half], halves[1]))
     print("\nThe curve: " + ", ".join(f"{detail:g}: {share:g}" for detail, share in need))
     if wanted.write:
-        write_need(Need(restorer.sha256, *map(tuple, zip(*need, strict=True))))
+        quality = hashlib.sha256(quality_network.read_bytes()).hexdigest()
+        write_need(Need(restorer.sha256, quality, *map(tuple, zip(*need, strict=True))))
 
 
 if __name__ == "__main__":

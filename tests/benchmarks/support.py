@@ -4,29 +4,28 @@
 
 The three numbers of `vidref/pipeline/support.py` are fitted on degraded portraits of the training
 split (`--fit` prints them anew: do that when the bundled restorer changes); the table is of the 25
-people of faces-dev, whose faces neither the restorer nor the fit has seen.
+people of faces-dev, whose faces neither the restorer nor the fit has seen. Faces are restored with
+references and without, as in use.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy.stats import spearmanr
 
+from tests.benchmarks.known_faces import CROP_PX, Evidence, inner, pairs
 from vidref.evaluation.face_cases import read_cases, read_picture
 from vidref.evaluation.faces import to_tensor
 from vidref.model.restorer import Face, PersonContext, Restorer, Sampling
 from vidref.pipeline import support
 from vidref.pipeline.rebuild import as_picture
+from vidref.settings import Settings
 from vidref.training.degradation import NAMED, degrade_image, draw
 
 KINDS = ("moderate", "severe")
@@ -46,39 +45,45 @@ class Row:
         return support.expected_error(self.detail, self.difference)
 
 
-def measured(restorer: Restorer, truth: np.ndarray, degraded: np.ndarray, kind: str) -> Row:
-    nothing: PersonContext = restorer.remember([])
-    given = support.variations(to_tensor(degraded, restorer.crop_px))
-    faces = [Face(tensor, f"p{number}", nothing) for number, tensor in enumerate(given)]
-    restored = restorer.restore(faces, Sampling(steps=1))
+@dataclass(frozen=True)
+class Case:
+    """A degraded face, its truth, and what the restorer is told of the person."""
+
+    kind: str
+    truth: np.ndarray
+    degraded: np.ndarray
+    known: PersonContext
+
+
+def measured(restorer: Restorer, case: Case) -> Row:
+    given = support.variations(to_tensor(case.degraded, restorer.crop_px))
+    faces = [Face(tensor, f"p{number}", case.known) for number, tensor in enumerate(given)]
+    restored = restorer.restore(faces, Sampling(steps=Settings.load().model.steps))
     base, *others = support.undone([as_picture(tensor) * 255 for tensor in restored])
-    error = support.by_block(np.abs(base.clip(0, 255) - truth).mean(2))
-    return Row(kind, support.detail(base), support.difference(base, others), error)
+    error = support.by_block(np.abs(base.clip(0, 255) - case.truth).mean(2))
+    return Row(case.kind, support.detail(base), support.difference(base, others), error)
 
 
-def dev_faces(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for case in read_cases(data / "faces-dev"):
-        truth = read_picture(case.truth)
-        for kind in KINDS:
-            yield kind, truth, read_picture(case.degraded[kind])
+def dev_faces(data: Path, restorer: Restorer) -> Iterator[Case]:
+    """The 25 people, each with the first reference, and with none."""
+    told = Evidence(restorer, torch.Generator().manual_seed(7))
+    for number, case in enumerate(read_cases(data / "faces-dev")):
+        truth, known = read_picture(case.truth), told.of(read_picture(case.references[0]))
+        for kind, turn in zip(KINDS, (number, number + 1), strict=True):
+            context = known if turn % 2 else restorer.remember([])
+            yield Case(kind, truth, read_picture(case.degraded[kind]), context)
 
 
-def train_faces(data: Path, people: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def train_faces(data: Path, people: int, restorer: Restorer) -> Iterator[Case]:
     """Sharp, whole portraits of the training split, degraded by the protocol."""
-    with (data / "faces.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-    rows = [r for r in rows if float(r["inner_real"]) == 1 and int(r["native_px"]) >= 440]
-    rng, generator = np.random.default_rng(7), torch.Generator().manual_seed(7)
-    for number in rng.permutation(len(rows))[:people]:
-        row = rows[number]
-        with zipfile.ZipFile(data / row["shard"]) as shard:
-            image = Image.open(io.BytesIO(shard.read(row["file"]))).convert("RGB")
-        whole = np.asarray(image.resize((614, 614), Image.Resampling.BICUBIC))
-        truth = np.ascontiguousarray(whole[51:563, 51:563])
-        for kind in KINDS:
-            damage = draw(NAMED[kind], 1, 512, generator)
-            degraded = degrade_image(truth[..., ::-1].copy(), damage, rng)
-            yield kind, truth, degraded[..., ::-1].copy()
+    rng, draws = np.random.default_rng(7), torch.Generator().manual_seed(7)
+    told = Evidence(restorer, torch.Generator().manual_seed(7))
+    for number, (whole, other) in enumerate(pairs(data, people, seed=7)):
+        truth = inner(whole)
+        for turn, kind in enumerate(KINDS):
+            damage = draw(NAMED[kind], 1, CROP_PX, draws)
+            degraded = degrade_image(truth[..., ::-1].copy(), damage, rng)[..., ::-1].copy()
+            yield Case(kind, truth, degraded, told.context(number + turn, other))
 
 
 def fit(rows: list[Row]) -> np.ndarray:
@@ -130,15 +135,17 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--people", type=int, default=12)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--model", default="bundled")
     wanted = parser.parse_args()
-    restorer = Restorer.load()
+    restorer = Restorer.load(wanted.model)
     if wanted.fit:
-        faces = train_faces(wanted.data, wanted.people)
-        train = [measured(restorer, truth, bad, kind) for kind, truth, bad in faces]
-        print("fitted (intercept, of detail, of difference):", fit(train).round(3))
+        faces = train_faces(wanted.data, wanted.people, restorer)
+        train = [measured(restorer, case) for case in faces]
+        numbers = fit(train).round(3)
+        print("fitted (intercept, of detail, of difference):", numbers, flush=True)
         print("\ntraining split, with the numbers in force\n")
         print(table(train))
-    dev = [measured(restorer, truth, bad, kind) for kind, truth, bad in dev_faces(wanted.data)]
+    dev = [measured(restorer, case) for case in dev_faces(wanted.data, restorer)]
     print(f"\nfaces-dev, restorer {restorer.sha256[:12]}\n")
     print(table(dev))
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 from tests.pipeline.test_selection import ANYONE, _person, _track, _views
+from vidref.faces.quality import NETWORK
 from vidref.model.found import WEIGHTS, find_bundle
 from vidref.pipeline.need import EVERYTHING, measured_need
 from vidref.pipeline.selection import decide
 from vidref.weights import recorded_hashes
 
 
-def test_the_need_was_measured_with_the_restorer_that_ships() -> None:
+def test_the_need_was_measured_with_the_networks_that_ship() -> None:
     folder = find_bundle("bundled")
-    shipped = recorded_hashes(folder)[folder / WEIGHTS]
-    assert measured_need().restorer == shipped, (
-        "the bundled restorer changed: run python -m tests.benchmarks.need ../shared/data --write"
+    restorer = recorded_hashes(folder)[folder / WEIGHTS]
+    quality = hashlib.sha256(NETWORK.read_bytes()).hexdigest()
+    need = measured_need()
+    assert (need.restorer, need.quality) == (restorer, quality), (
+        "the restorer or the measure of quality changed: run "
+        "python -m tests.benchmarks.need ../shared/data --write"
     )
 
 

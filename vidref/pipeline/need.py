@@ -9,7 +9,7 @@ it where little is left. It is one number for a track, so nothing can flicker.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -20,10 +20,11 @@ MEASURED = Path(__file__).with_name("need.json")
 
 @dataclass(frozen=True)
 class Need:
-    """The share to show at some details, in rising order of detail; `restorer` is the SHA-256 of
-    the weights that it was measured with."""
+    """The share to show at some details, in rising order of detail; `restorer` and `quality` are
+    the SHA-256 of the networks that it was measured with."""
 
     restorer: str
+    quality: str
     detail: tuple[float, ...]
     share: tuple[float, ...]
 
@@ -31,7 +32,7 @@ class Need:
         return round(float(np.interp(detail, self.detail, self.share)), 2)
 
 
-EVERYTHING = Need("", (0.0,), (1.0,))
+EVERYTHING = Need("", "", (0.0,), (1.0,))
 """For other people's models, with which nothing was measured."""
 
 
@@ -39,9 +40,9 @@ EVERYTHING = Need("", (0.0,), (1.0,))
 def measured_need() -> Need:
     """The need for the bundled restorer."""
     tree = json.loads(MEASURED.read_text(encoding="utf-8"))
-    return Need(tree["restorer"], tuple(tree["detail"]), tuple(tree["share"]))
+    detail, share = tuple(tree["detail"]), tuple(tree["share"])
+    return Need(tree["restorer"], tree["quality"], detail, share)
 
 
 def write_need(need: Need) -> None:
-    tree = {"restorer": need.restorer, "detail": need.detail, "share": need.share}
-    MEASURED.write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    MEASURED.write_text(json.dumps(asdict(need)) + "\n", encoding="utf-8")
