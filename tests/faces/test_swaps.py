@@ -91,6 +91,14 @@ def test_someone_new_in_a_path_whose_owner_went_elsewhere_is_a_path_of_their_own
     assert (new.id, new.parts, shown(new)) == (10, (1,), [(100, 199)])
 
 
+def test_half_a_face_that_comes_out_first_comes_along_with_the_whole_one() -> None:
+    half = 0.4 * ANN + 0.9 * EVE
+    one = face(1, range(0, 80), {0: ANN})
+    other = face(2, range(100, 200), {100: half, 130: ANN})
+    (path,) = paths(one, other)
+    assert shown(path) == [(0, 79), (100, 199)]
+
+
 def test_a_shot_without_faces_and_one_without_looks_are_nothing_special() -> None:
     assert paths() == []
     unseen = face(1, AWAY, {0: ANN})

@@ -32,6 +32,8 @@ CLAIMS = 0.6
 alike than photographs of one person taken at different times."""
 CLEARLY = 0.25
 """How much more alike than what a piece follows now, and than what follows the other one now."""
+POSSIBLE = 0.3
+"""Cosine from which what came before and after a change may yet be one face."""
 
 Vector = NDArray[np.float64]
 
@@ -115,6 +117,17 @@ def _links(pieces: Sequence[Piece], shot: Shot) -> dict[int, int]:
         now = [own[k] for k in (before, here) if k in own]
         if now and alike < max(now) + CLEARLY:
             continue
+        # What lies between the two and may be the same face comes along: half of it, coming out.
+        while (
+            here is not None and own[here] >= POSSIBLE and pieces[here].first > pieces[before].last
+        ):
+            after, here = here, follows.get(here)
+        while (
+            there is not None
+            and own[before] >= POSSIBLE
+            and pieces[there].last < pieces[after].first
+        ):
+            before, there = there, goes_on.get(there)
         if there is not None:
             del goes_on[before], follows[there], own[before]
         if here is not None:
