@@ -32,10 +32,10 @@ from vidref.faces.regions import region_of
 
 NETWORKS = 3
 HIDDEN = 32
-STEPS = 900
+STEPS = 2700
 FAMILIES_A_STEP = 40
 PAIRS_A_FAMILY = 30
-JITTER = 0.1
+JITTER = 0.2
 """Noise on the numbers, in their own spread, so that no single one is trusted."""
 IN_ORDER, ACROSS, PARTS = 6.0, 2.0, 0.9
 """Weights of: more of a kind is worse; less left is worse, whatever did it; each part's share."""

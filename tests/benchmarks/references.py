@@ -1,6 +1,6 @@
 """Does the choice of self-references find the few good frames of a bad clip?
 
-    python -m tests.benchmarks.references
+    python -m tests.benchmarks.references [--draws 0 1 2]
 
 Sharp clips are harmed frame by frame (blur, motion, noise, H.264, each frame its own draw), but for
 a few short moments, less than a tenth of the clip, that stay as they were. What is really left of
@@ -9,7 +9,8 @@ each face is known (`truth.py`), so the best tenth is known too. Views are kept 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,6 @@ STRIDE = 2
 GOOD_SHARE = 0.08
 MOMENT = 2
 """Frames looked at in a row that stay good."""
-DRAWS = 3
 Image = NDArray[np.uint8]
 
 
@@ -136,18 +136,20 @@ def fine_look(rgb: Image, placement: Placement) -> NDArray[np.float32]:
     return (grey - grey.mean()) / max(float(grey.std()), 1e-6)
 
 
-def measured(pack: FacePack) -> dict[tuple[str, int], list[Look]]:
+def measured(pack: FacePack, draws: Sequence[int]) -> dict[tuple[str, int], list[Look]]:
     """Every clip and draw."""
     clips = {}
     for name in NAMES:
         seen = faces_of(name, pack)
-        for draw in range(DRAWS):
+        for draw in draws:
             clips[name, draw] = look_at(seen, np.random.default_rng((4, draw)))
     return clips
 
 
 def main() -> None:
-    clips = measured(load_pack(threads=1))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2])
+    clips = measured(load_pack(threads=1), parser.parse_args().draws)
     print("| clip | draw | frames | good | chosen | in the best tenth | nearest, s | most alike |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     total, missed = 0, []
