@@ -2,7 +2,7 @@
 
     python tests/benchmarks/model_speed.py [--threads 2] [--model FOLDER] [--no-compile]
 
-Without --model the bundled configuration with random weights is timed: the time does not depend
+Without --model the large configuration with random weights is timed: the time does not depend
 on their values. Prints Markdown; run it on a quiet machine.
 """
 
@@ -13,18 +13,20 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import vidref.model
+from vidref.model.aligner import Shown
 from vidref.model.bundle import RestorerNetwork, load_network
 from vidref.model.config import read_config
 from vidref.model.context import Reference
 from vidref.model.restorer import Combine, Face, Restorer, Sampling
 
-BUNDLED = Path(vidref.model.__file__).parent.parent / "configs" / "bundled-large.yaml"
+LARGE = Path(vidref.model.__file__).parent.parent / "configs" / "bundled-large.yaml"
 REFERENCES = 3
 
 
@@ -44,27 +46,38 @@ def matmul_rate(size: int = 2048) -> float:
     return 2 * size**3 / median_seconds(lambda: a @ b)
 
 
-def network_inputs(network: RestorerNetwork, batch: int) -> tuple[torch.Tensor, ...]:
+def network_inputs(network: RestorerNetwork, batch: int) -> tuple[object, ...]:
+    """What the denoiser is called with: latents, time, tokens, and the references in place."""
     config = network.config
-    side = config.size // config.codec.factor
+    size = config.working_size or config.size
+    side = size // config.codec.factor
     z = torch.randn(batch, config.codec.channels, side, side)
     count = REFERENCES * config.context.tokens
     tokens = torch.randn(batch, count, config.context.width)
-    return z, torch.randn_like(z), torch.full((batch,), 500), tokens, torch.ones(batch, count)
+    shown = None
+    if config.aligner:
+        shown = Shown(torch.randn(batch, 3, size, size), torch.ones(batch))
+    time_step = torch.full((batch,), 500)
+    return z, torch.randn_like(z), time_step, tokens, torch.ones(batch, count), shown
 
 
-def operations(network: RestorerNetwork) -> float:
-    """Floating-point operations of one evaluation for one face; attention is counted too."""
-    with (
-        torch.inference_mode(),
-        sdpa_kernel(SDPBackend.MATH),
-        FlopCounterMode(display=False) as count,
-    ):
-        network.denoiser(*network_inputs(network, 1))
-    return float(count.get_total_flops())
+def operations(network: RestorerNetwork) -> tuple[float, float]:
+    """Floating-point operations for one face: of one evaluation, and of bringing its references
+    into place, which is done once; attention is counted too."""
+    inputs = network_inputs(network, 1)
+    size = network.config.working_size or network.config.size
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
+        with FlopCounterMode(display=False) as evaluation:
+            network.denoiser(*inputs)
+        with FlopCounterMode(display=False) as bringing:
+            if network.config.aligner:
+                network.bring(
+                    cast(torch.Tensor, inputs[1]), torch.zeros(1, REFERENCES, 3, size, size)
+                )
+    return float(evaluation.get_total_flops()), float(bringing.get_total_flops())
 
 
-def restorers(network: RestorerNetwork, work: float, rate: float) -> list[str]:
+def restorers(network: RestorerNetwork, work: float, bringing: float, rate: float) -> list[str]:
     """Whole faces: noise, context, sampling, decoding, colour."""
     lines = [
         "| references | combine | batch | steps | s per face | floor s | share of floor |",
@@ -87,7 +100,7 @@ def restorers(network: RestorerNetwork, work: float, rate: float) -> list[str]:
         sampling = Sampling(steps=steps, combine=combine)
         seconds = median_seconds(lambda: restorer.restore(faces, sampling), 3) / batch  # noqa: B023
         evaluations = steps * (REFERENCES if combine == "average" else 1)
-        floor = evaluations * work / rate
+        floor = (evaluations * work + bringing) / rate
         lines.append(
             f"| {REFERENCES} | {combine} | {batch} | {steps} | {seconds:.3f} | {floor:.3f} "
             f"| {floor / seconds:.2f} |"
@@ -131,17 +144,18 @@ def main() -> None:
     cli.add_argument("--no-compile", action="store_true")
     args = cli.parse_args()
     torch.set_num_threads(args.threads)
-    config = read_config(BUNDLED)
+    config = read_config(LARGE)
     network = (load_network(args.model) if args.model else RestorerNetwork(config)).eval()
-    rate, work = matmul_rate(), operations(network)
+    rate, (work, bringing) = matmul_rate(), operations(network)
     weights = sum(value.numel() for value in network.own_weights().values())
     print(
         f"{args.threads} threads, torch {torch.__version__}: fp32 matmul {rate / 1e9:.0f} GFLOP/s; "
-        f"one evaluation {work / 1e9:.2f} GFLOP; {weights / 1e6:.2f} M weights, "
+        f"one evaluation {work / 1e9:.2f} GFLOP, bringing {REFERENCES} references into place "
+        f"{bringing / 1e9:.2f}; {weights / 1e6:.2f} M weights, "
         f"{weights * 2 / 2**20:.2f} MiB in half precision\n",
         flush=True,
     )
-    print("\n".join(restorers(network, work, rate)) + "\n", flush=True)
+    print("\n".join(restorers(network, work, bringing, rate)) + "\n", flush=True)
     print("\n".join(variants(network, work, rate, not args.no_compile)))
 
 

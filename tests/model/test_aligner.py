@@ -9,7 +9,7 @@ import torch.nn.functional as functional
 from tests.model.small import ALIGNED, SIZE, picture, small_config, small_network
 from vidref.model.aligner import Moved, moved, taken, together
 from vidref.model.bundle import RestorerNetwork
-from vidref.training.losses import misplaced, texture
+from vidref.training.losses import misplaced
 from vidref.training.restorer import fits_within, widened
 
 
@@ -79,15 +79,6 @@ def test_an_aligner_learns_where_a_reference_belongs() -> None:
         optimiser.step()
         losses.append(loss.item())
     assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
-
-
-def test_texture_asks_how_much_detail_there_is_and_not_where() -> None:
-    busy = picture(1)[None]
-    elsewhere = busy.roll(3, 3)
-    blurred = functional.avg_pool2d(busy, 5, 1, 2)
-    real = torch.ones(1, 1, SIZE, SIZE)
-    assert texture(busy, busy, real).item() == 0
-    assert texture(elsewhere, busy, real) < 0.2 * texture(blurred, busy, real)
 
 
 def test_what_is_finer_than_the_network_sees_is_taken_as_its_finest_band_was() -> None:

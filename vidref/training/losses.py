@@ -66,22 +66,6 @@ def edges(estimate: Tensor, target: Tensor, real: Tensor, detail: Tensor) -> Ten
     return total / 4
 
 
-def texture(estimate: Tensor, target: Tensor, real: Tensor) -> Tensor:
-    """Mean difference per picture (B,) of how much detail there is, over windows of 16 px.
-
-    Errors of pixels alone ask for a blur wherever the place of a hair is uncertain; that a place
-    has hair is not uncertain.
-    """
-    total = torch.zeros(len(estimate), device=estimate.device)
-    for size in (1, 2):
-        found = [functional.avg_pool2d(x * real, size) for x in (estimate, target)]
-        for axis in (2, 3):
-            busy = [x.diff(dim=axis).abs().mean(1, keepdim=True) for x in found]
-            a, b = (functional.avg_pool2d(x, 16 // size, ceil_mode=True) for x in busy)
-            total = total + (a - b).abs().mean((1, 2, 3))
-    return total / 4
-
-
 def misplaced(found: Moved, target: Tensor, belongs: Tensor, same: Tensor) -> Tensor:
     """How badly references (B, R) lie on their targets, over the middle of the face.
 

@@ -66,8 +66,6 @@ class LossConfig(Part):
     reconstruction: float = 1.0
     edges: float = 0.0
     """Weight of the error of Haar coefficients at two scales: edges count more than areas."""
-    texture: float = 0.0
-    """Weight of the error of how much detail there is, wherever it lies."""
     alignment: float = 0.0
     """Weight of how badly references lie on the target; for restorers with an aligner."""
     identity: float = 0.1
