@@ -35,11 +35,16 @@ def test_the_less_is_left_of_a_face_the_more_of_its_restoration_is_shown() -> No
     assert max(-np.diff(shares)) <= 0.15
 
 
-def test_a_face_that_needs_nothing_is_left_alone_and_a_poor_one_gets_everything() -> None:
+def test_a_clean_face_is_left_alone_a_good_one_only_steadied_and_a_poor_one_rebuilt() -> None:
     people = [_person(_track(1, 400.0))]
     need = measured_need()
-    good, poor = (decide(people, {1: _views(left)}, ANYONE, need)[1] for left in (0.9, 0.1))
-    assert not good.restore
+    clean, good, poor = (
+        decide(people, {1: _views(left)}, ANYONE, need)[1] for left in (0.97, 0.9, 0.1)
+    )
+    assert not clean.restore
+    assert good.restore
+    assert good.strength == 0
+    assert "only steadied" in good.why
     assert poor.restore
     assert poor.strength == 1
 

@@ -162,7 +162,8 @@ class PlannedTrack(_Checked):
     quality: float
     path: tuple[Knot, ...]
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """How much of the restoration is shown; the user's own strength multiplies it."""
+    """How much of the restoration is shown; the user's own strength multiplies it. At 0 the face is
+    only steadied, as it is."""
 
     @cached_property
     def trajectory(self) -> Trajectory:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vidref.errors import ModelError
 from vidref.faces.blend import place_back
+from vidref.faces.colour_match import as_float
 from vidref.faces.geometry import Placement, take_crop
 from vidref.faces.steady import REACH, Moment, moment, steadied
 from vidref.media.colour import Colour, write_rgb
@@ -111,7 +112,9 @@ class Rebuilder:
         for here in self._faces_at(frame):
             view = look(frame.image, self._colour, here.placement, self._aspect)
             if view is not None:
-                yield _Work(view, here, take_crop(view.rgb, view.placement, crop_px))
+                crop = take_crop(view.rgb, view.placement, crop_px)
+                # Of some faces nothing is rebuilt; they are steadied as they are.
+                yield _Work(view, here, crop, None if here.strength else as_float(crop))
 
     def _restored(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
         held: deque[_Busy] = deque()
@@ -120,7 +123,7 @@ class Rebuilder:
         for item, works in busy:
             held.append((item, works))
             if isinstance(item, Frame):
-                waiting += [(work, item.pts) for work in works]
+                waiting += [(work, item.pts) for work in works if work.shown is None]
             while len(waiting) >= size:
                 self._run(waiting[:size])
                 del waiting[:size]
@@ -197,7 +200,7 @@ def _moment(work: _Work) -> Moment:
     import cv2
 
     assert work.shown is not None
-    if (share := work.here.strength) < 1:
+    if 0 < (share := work.here.strength) < 1:
         own = (1 - share) / np.iinfo(work.crop.dtype).max
         work.shown = cv2.addWeighted(work.shown, share, work.crop, own, 0, dtype=cv2.CV_32F)
     return moment(work.crop, work.shown)

@@ -48,7 +48,7 @@ class Restoration:
         return [
             FaceHere(face.person, face.placement, face.track, face.strength)
             for face in self.plan.faces_at(frame.pts)
-            if face.restore and face.strength > 0
+            if face.restore
         ]
 
     def watch(self, segment_of: Callable[[int], int] = lambda pts: 0) -> IdentityWatch:

@@ -66,13 +66,17 @@ def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish, need: N
         return Decision(False, f"The face is too small ({size:.0f} px; {needed}).")
     left = float(np.median(views.detail)) if views and views.detail else 0.0
     clean = float(np.interp(size, [side for side, _ in CLEAN], [left for _, left in CLEAN]))
-    share = need.at(left) if size >= CLEAN[0][0] else 1.0
-    if share == 0 or (size >= CLEAN[0][0] and left >= clean):
+    if size >= CLEAN[0][0] and left >= clean:
         return Decision(False, f"The face is sharp already ({left:.2f} of 1, {size:.0f} px).")
-    why = f"The face has lost detail ({left:.2f} of 1 is left, {size:.0f} px)."
-    if share < 1:
-        why = f"{why[:-1]}: {share:.2f} of its restoration is shown."
-    return Decision(True, why, share)
+    share = need.at(left) if size >= CLEAN[0][0] else 1.0
+    why = f"The face has lost detail ({left:.2f} of 1 is left, {size:.0f} px)"
+    if share == 0:
+        return Decision(True, f"{why}: too little to rebuild it, so it is only steadied.", share)
+    return Decision(True, f"{why}{_shown(share)}.", share)
+
+
+def _shown(share: float) -> str:
+    return "" if share == 1 else f": {share:.2f} of its restoration is shown"
 
 
 def _keep_largest(tracks: list[Track], most: int, decisions: dict[int, Decision]) -> None:

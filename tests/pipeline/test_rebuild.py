@@ -1,0 +1,116 @@
+"""The faces' stream by itself: what a frame's face depends on, and what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from vidref.faces.geometry import Placement
+from vidref.faces.steady import REACH
+from vidref.media.frames import Frame
+from vidref.model.restorer import Face, PersonContext, Sampling
+from vidref.pipeline.rebuild import FaceHere, Rebuilder, Touch
+
+SIDE, FRAMES = 96, 9
+PLACE = Placement((48.0, 46.0), 70.0, 0.05)
+
+
+class Paler:
+    """Gives every crop back paler, and counts them."""
+
+    name, sha256, recogniser_sha256 = "paler", "0" * 64, None
+    mirrored_embeddings = uses_references = False
+    crop_px, batch = 64, 4
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def remember(self, references: object, weights: object = None) -> PersonContext:
+        return PersonContext(torch.zeros(0, 1, 1), ())
+
+    def restore(self, faces: Sequence[Face], sampling: Sampling | None = None) -> torch.Tensor:
+        self.seen += len(faces)
+        return torch.stack([face.crop for face in faces]) * 0.6
+
+
+def frames(numbers: range = range(FRAMES)) -> list[Frame]:
+    """A picture that drifts, its blocks a little different in every frame, as a codec leaves it."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    found = []
+    for number in numbers:
+        rng = np.random.default_rng(number)
+        blocks = np.kron(rng.normal(0, 4, (SIDE // 6, SIDE // 6)), np.ones((6, 6)))
+        grey = 120 + 50 * np.sin((x + 0.4 * number) / 7) * np.cos(y / 9) + blocks
+        rgb = np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, 2)
+        image = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
+        image.pts, image.time_base = number, Fraction(1, 25)
+        found.append(Frame(image, number, number, 1, Fraction(1, 25)))
+    return found
+
+
+def rebuilt(
+    numbers: range = range(FRAMES),
+    strength: float = 1.0,
+    model: Paler | None = None,
+    depth: int = 4,
+    tracks: Sequence[int] = (1,) * FRAMES,
+) -> dict[int, np.ndarray]:
+    model = model or Paler()
+    rebuilder = Rebuilder(
+        model,
+        {"p1": model.remember([])},
+        lambda frame: [FaceHere("p1", PLACE, tracks[frame.pts], strength)],
+        Touch(Sampling(steps=1)),
+    )
+    stream = rebuilder.stream(frames(numbers), depth)
+    return {item.pts: item.image.to_ndarray() for item in stream if isinstance(item, Frame)}
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[int, np.ndarray]:
+    return rebuilt()
+
+
+def test_a_face_depends_on_the_frames_around_it_and_on_no_others(
+    whole: dict[int, np.ndarray],
+) -> None:
+    middle = FRAMES // 2
+    part = rebuilt(range(middle - REACH, middle + REACH + 1), depth=1)
+    assert np.array_equal(part[middle], whole[middle])
+    short = rebuilt(range(middle - REACH + 1, middle + REACH + 1))
+    assert not np.array_equal(short[middle], whole[middle])
+
+
+def test_faces_of_different_tracks_are_not_mixed(whole: dict[int, np.ndarray]) -> None:
+    cut = 5
+    apart = rebuilt(tracks=[1] * cut + [2] * (FRAMES - cut))
+    alone = rebuilt(range(cut)) | rebuilt(range(cut, FRAMES))
+    assert all(np.array_equal(apart[n], alone[n]) for n in range(FRAMES))
+    assert not np.array_equal(apart[cut], whole[cut])
+
+
+def test_a_face_of_which_nothing_is_shown_is_steadied_without_the_model() -> None:
+    model = Paler()
+    steadied = rebuilt(strength=0.0, model=model)
+    assert model.seen == 0
+    inside = (slice(35, 60), slice(35, 60))
+    clean = [frame.image.to_ndarray()[:SIDE] for frame in frames()]
+    steps = [
+        float(np.abs(b[inside].astype(int) - a[inside]).mean())
+        for a, b in ((clean[3], clean[4]), (steadied[3][:SIDE], steadied[4][:SIDE]))
+    ]
+    assert 0.5 < steps[1] < 0.75 * steps[0]
+    for number, picture in enumerate(clean):
+        assert np.array_equal(picture[0], steadied[number][0])
+
+
+def test_a_strength_between_shows_so_much_of_the_restoration(whole: dict[int, np.ndarray]) -> None:
+    inside = (slice(35, 60), slice(35, 60))
+    none, half = rebuilt(strength=0.0), rebuilt(strength=0.5)
+    level = [float(one[4][:SIDE][inside].mean()) for one in (none, half, whole)]
+    assert level[1] == pytest.approx((level[0] + level[2]) / 2, abs=0.6)
