@@ -35,7 +35,7 @@ HIDDEN = 32
 STEPS = 2700
 FAMILIES_A_STEP = 40
 PAIRS_A_FAMILY = 30
-JITTER = 0.2
+JITTER = 0.1
 """Noise on the numbers, in their own spread, so that no single one is trusted."""
 IN_ORDER, ACROSS, PARTS = 6.0, 2.0, 0.9
 """Weights of: more of a kind is worse; less left is worse, whatever did it; each part's share."""

@@ -23,8 +23,6 @@ from vidref.faces.pack import aligned, load_pack
 from vidref.faces.quality import measure
 
 EDGES = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0)
-EVERY = 3
-"""Of a family's pictures one in this many is looked at."""
 
 
 def main() -> None:
@@ -37,11 +35,10 @@ def main() -> None:
     for index, portrait in enumerate(portraits(DATA, "train", options.people, seed=2)):
         clean = aligned(portrait.rgb, portrait.points.astype(np.float32))
         crops, scores, left = [clean], [], []
-        for number, worn in enumerate(family(portrait, index % 2 == 0, rng)):
-            if (number + index) % EVERY == 0:
-                crops.append(aligned(worn.rgb, worn.points.astype(np.float32)))
-                scores.append(measure(worn.rgb, worn.points).score)
-                left.append(worn.left.all)
+        for worn in family(portrait, index % 2 == 0, rng):
+            crops.append(aligned(worn.rgb, worn.points.astype(np.float32)))
+            scores.append(measure(worn.rgb, worn.points).score)
+            left.append(worn.left.all)
         vectors = pack.embed_aligned(crops)
         rows += list(zip(scores, vectors[1:] @ vectors[0], left, strict=True))
     table = np.array(rows)

@@ -29,6 +29,8 @@ from vidref.faces.quality import Quality, measure
 LEAST_PX = 64
 """Side of the face square below which a photo shows nothing that footage would not."""
 LEAST_QUALITY = 0.15
+"""Below it some faces are no longer like their own sharp portrait (2 of 48) and a sixth of the
+detail is left; of 967 above it none is unlike: tests/benchmarks/quality_limits.py."""
 SAME_PICTURE = 0.97
 """Correlation of stamps from which two photos are one; rescans and edits reach it."""
 CLEARLY_LARGER = 1.5

@@ -32,7 +32,8 @@ from vidref.pipeline.upright import as_stored
 MOST_STRAYING = 0.15
 """How far, in shares of the side, one look may be from the smoothed path and be believed."""
 POOR = 0.5
-"""The score below which a view that was passed over is told what is wrong with it."""
+"""The score below which a view that was passed over is told what is wrong with it: there less than
+six tenths of the detail are left (tests/benchmarks/quality_limits.py)."""
 PASSED_OVER_SHOWN = 6
 """Views that came near and were not chosen, told in the plan with their reasons."""
 
