@@ -46,9 +46,18 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=2000)
     parser.add_argument("--short", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--work", type=Path, help="Keep the clips and their plans there.")
+    parser.add_argument("--prepare", action="store_true", help="Make those and nothing else.")
     wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        print(report(Path(folder), wanted.frames, wanted.short, wanted.long, wanted.rounds))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = wanted.work or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        if wanted.prepare:
+            for frames in (wanted.frames, wanted.short, wanted.long):
+                clip_with_plan(folder, frames)
+            clip_with_plan(folder, wanted.frames, SMALLER)
+        else:
+            print(report(folder, wanted.frames, wanted.short, wanted.long, wanted.rounds))
 
 
 def report(folder: Path, frames: int, short: int, long: int, rounds: int) -> str:
