@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,15 +85,22 @@ def put_right(
         id = new_id() if id in taken else id
         taken.add(id)
         parts = {part for number in own for part in (faces[number][0].id, *faces[number][1])}
-        missed = set[int]().union(*(faces[number][0].missed for number in own))
-        for one, other in pairwise(pieces[k] for k in chain):
-            if one.path != other.path:
-                missed.update(range(one.last + 1, other.first))
         sightings = [s for k in chain for s in pieces[k].sightings]
         looks = tuple(look for k in chain for look in pieces[k].looks)
-        missed -= {s.index for s in sightings}
+        missed = _missed([pieces[k] for k in chain], faces) - {s.index for s in sightings}
         paths.append(Path(id, sightings, missed, looks, tuple(sorted(parts - {id}))))
     return paths
+
+
+def _missed(chain: Sequence[Piece], faces: Sequence[tuple[Followed, tuple[int, ...]]]) -> set[int]:
+    """Where a path was looked for in vain: so it was between pieces of two paths."""
+    missed: set[int] = set()
+    for piece, after in zip_longest(chain, chain[1:]):
+        end = piece.last + 1 if after is None else after.first
+        if after is not None and after.path != piece.path:
+            missed.update(range(piece.last + 1, end))
+        missed |= {i for i in faces[piece.path][0].missed if piece.first <= i < end}
+    return missed
 
 
 def _links(pieces: Sequence[Piece], shot: Shot) -> dict[int, int]:
@@ -149,8 +156,7 @@ def _pieces(number: int, face: Followed, shot: Shot) -> list[Piece]:
     pieces = [Piece(number, [], [])]
     left = list(looks)
     for sighting in face.sightings:
-        ahead = any(look.index >= sighting.index for look in left)
-        if sighting.index in cuts and pieces[-1].looks and ahead:
+        if sighting.index in cuts and pieces[-1].looks and left:
             pieces.append(Piece(number, [], []))
         pieces[-1].sightings.append(sighting)
         while left and left[0].index <= sighting.index:
