@@ -43,6 +43,9 @@ SLIP = 100.0
 """How much noisier a slip is taken to be than other looks."""
 FIRST_RATE = 300.0
 """What a rate may be before anything is known, per second, in standard deviations of a look."""
+STILL_RATE = 3e-5
+"""What the rate of a still face is, in face sizes, log sizes or radians a second: otherwise the
+errors of a few seconds' looks would be a slow drift."""
 PIECE, OVERLAP = 3000, 250
 """Frames smoothed at a time, and how many around them are looked at too."""
 
@@ -78,12 +81,31 @@ def _smooth(times_s: Array, seen: Array, doubt: Array) -> Array:
     at = np.minimum(np.searchsorted(looks, np.arange(len(times_s))), len(looks) - 1)
     for _ in range(ROUNDS):
         steps = np.maximum(density[at], density[np.maximum(at - 1, 0)]) * units**2
-        path = _back(*_forward(times_s, values, deviation, steps)[:2], times_s, steps)
+        rate = _first_rate(times_s, values, deviation, steps, units)
+        path = _back(*_forward(times_s, values, deviation, steps, rate)[:2], times_s, steps)
         strained = _strained((values[looks] - path[looks]) / deviation[looks])
         if not strained.any():
             break
         density = np.where(strained, np.minimum(density * 10, LEVELS[-1] * 10), density)
     return path
+
+
+def _first_rate(
+    times_s: Array, values: Array, deviation: Array, steps: Array, units: Array
+) -> Array:
+    """What the rate may be at first: nothing, where that foretells the looks as well."""
+    first = int(np.flatnonzero(np.isfinite(deviation[:, 0]))[0])
+    rates = np.stack([STILL_RATE * units[first], FIRST_RATE * deviation[first]])
+    _, _, surprise, variance = _forward(
+        times_s,
+        np.repeat(values[:, None], 2, 1),
+        np.repeat(deviation[:, None], 2, 1),
+        np.repeat(steps[:, None], 2, 1),
+        rates,
+    )
+    likely = -0.5 * (np.log(variance) + surprise).sum(0)
+    result: Array = np.where(likely[0] >= likely[1], rates[0], rates[1])
+    return result
 
 
 def _strained(residuals: Array) -> NDArray[np.bool_]:
@@ -192,7 +214,7 @@ def _likelihoods(times_s: Array, values: Array, deviation: Array, units: Array) 
 
 
 def _forward(
-    times_s: Array, values: Array, deviation: Array, steps: Array
+    times_s: Array, values: Array, deviation: Array, steps: Array, first_rate: Array | None = None
 ) -> tuple[Array, Array, Array, Array]:
     """Kalman filter: states (n, 2, ...), covariances (n, 3, ...), surprise and its variance."""
     first = int(np.flatnonzero(np.isfinite(values.reshape(len(values), -1)[:, 0]))[0])
@@ -201,7 +223,8 @@ def _forward(
     surprise, variances = np.zeros(values.shape), np.ones(values.shape)
     place, rate = values[first].copy(), np.zeros(shape)
     across = deviation[first] ** 2
-    pp, pr, rr = across.copy(), np.zeros(shape), across * FIRST_RATE**2
+    pp, pr = across.copy(), np.zeros(shape)
+    rr = across * FIRST_RATE**2 if first_rate is None else first_rate**2
     variances[first] = across
     for i in range(len(values)):
         passed = times_s[i] - times_s[i - 1] if i else 0.0
