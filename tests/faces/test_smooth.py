@@ -140,3 +140,13 @@ def test_a_nodding_heads_path_is_nearer_the_truth_than_its_looks(deviation):
         looks = true + deviation * (noisy(true, seed) - true)
         off = smooth(times, looks, np.ones(100)) - true
         assert (off[5:-5].std(0) < 0.9 * (looks - true)[5:-5].std(0)).all()
+
+
+def test_a_still_head_does_not_drift_and_one_that_drifts_is_followed():
+    times = np.arange(100) / 25
+    still, slow = path_of(np.zeros(100)), path_of(0.01 * times)
+    for seed in range(4):
+        path = smooth(times, noisy(still, seed), np.ones(100))
+        assert (np.abs(path[-1] - path[0]) < 0.4 * NOISE).all()
+        moved = smooth(times, noisy(slow, seed), np.ones(100))
+        assert np.abs(moved - slow)[:, 0].max() < 0.6 * NOISE[0]
