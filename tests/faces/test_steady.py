@@ -71,6 +71,16 @@ def test_a_face_alone_in_time_is_shown_as_it_is(face: np.ndarray) -> None:
     assert np.array_equal(steadied(here, []), here.shown[..., :3])
 
 
+def test_a_face_that_grows_is_steadied_by_its_smaller_self(face: np.ndarray) -> None:
+    half = cv2.resize(face, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
+    small = moment(face, half.astype(np.float32) / 255)
+    here = shown(face)
+    result = steadied(here, [small])
+    assert result.shape == face.shape
+    assert error(result, face) < 4
+    assert error(steadied(small, [here]), half) < 4
+
+
 def test_grey_stays_grey_and_deep_colour_deep(face: np.ndarray) -> None:
     grey = np.repeat(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     result = steadied(shown(seen(grey, 1, 0)), [shown(moved(grey, 1))])

@@ -83,7 +83,7 @@ def _carried(
     apart = cv2.absdiff(here.small, np.asarray(seen)).astype(np.float32)
     apart = cv2.GaussianBlur(apart, (0, 0), 0.8)
     share = np.exp(-np.square(apart * np.float32(1 / CHANGED)))
-    scale = np.float32(side / SMALL_PX)
+    scale = np.float32(other.shown.shape[0] / SMALL_PX)
     way = cv2.resize((way + np.float32(0.5)) * scale - np.float32(0.5), (side, side))[part]
     carried = cv2.remap(other.shown, way, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(carried), np.asarray(cv2.resize(share, (side, side))[part])

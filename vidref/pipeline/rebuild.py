@@ -34,6 +34,9 @@ Item = Frame | Passing
 FRAMES_HELD = 16
 """Frames that may wait for a batch to fill; a padded call costs as much as a full one."""
 
+LEAST_SIDE = 128
+"""Pixels of the face square that are always shown."""
+
 
 @dataclass(frozen=True)
 class FaceHere:
@@ -203,6 +206,10 @@ def _moment(work: _Work) -> Moment:
     if 0 < (share := work.here.strength) < 1:
         own = (1 - share) / np.iinfo(work.crop.dtype).max
         work.shown = cv2.addWeighted(work.shown, share, work.crop, own, 0, dtype=cv2.CV_32F)
+    # A small face is shown small: the rest of the model's pixels would only be carried about.
+    while work.view.placement.size_px <= (side := work.shown.shape[0]) / 2 >= LEAST_SIDE:
+        half = cv2.resize(work.shown, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
+        work.shown = np.asarray(half)
     return moment(work.crop, work.shown)
 
 
