@@ -17,18 +17,7 @@ from vidref.training.pairs import Pairing
 from vidref.training.photos import Photos
 from vidref.training.restorer_config import TrainingConfig
 from vidref.training.video_damage import damage_video, look
-from vidref.training.views import (
-    FIXED,
-    NEAR,
-    NEAR_SAME,
-    NEAR_TARGET,
-    REFERENCE,
-    SAME_PHOTO,
-    TARGET,
-    homographies,
-    jitter,
-    sample_views,
-)
+from vidref.training.views import FIXED, homographies, jitter, sample_views, spreads
 
 
 @dataclass(frozen=True)
@@ -86,6 +75,7 @@ class BatchMaker:
         self.photos, self.config, self.device = photos, config, device
         self.recogniser, self.rank = recogniser, rank
         data = config.data
+        self.spreads = spreads(in_place=config.restorer.aligner is not None)
         self.pairing = Pairing(photos, data.references, data.several_share, data.wrong_share)
 
     @torch.no_grad()
@@ -97,11 +87,11 @@ class BatchMaker:
         count = len(choice.targets)
         vary = config.data.vary
         flip = (torch.rand(count, generator=draws) < 0.5) & config.data.flip
-        wide = TARGET if config.restorer.aligner is None else NEAR_TARGET
-        maps = homographies(wide if vary else FIXED, flip, draws)
+        usual = self.spreads.target
+        maps = homographies(usual if vary else FIXED, flip, draws)
         target, real = sample_views(self.photos, choice.targets, maps, size)
         if vary:
-            target = jitter(target, TARGET.colour, draws)
+            target = jitter(target, usual.colour, draws)
         unit = look(target / 2 + 0.5, draws, config.damage.faded, config.damage.grey)
         degraded = self._damage(unit, draws, noise)
         shown = int(choice.counts.max())
@@ -153,8 +143,7 @@ class BatchMaker:
         cheeks.
         """
         augment = self.config.data.augment_references
-        near = self.config.restorer.aligner is not None
-        usual, strong = (NEAR, NEAR_SAME) if near else (REFERENCE, SAME_PHOTO)
+        usual, strong = self.spreads.reference, self.spreads.same_photo
         if not augment:
             usual = strong = FIXED
         maps = torch.where(

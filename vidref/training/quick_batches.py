@@ -21,17 +21,7 @@ from vidref.training.pairs import Pairing
 from vidref.training.photos import MARGIN, Photos
 from vidref.training.restorer_config import TrainingConfig
 from vidref.training.video_damage import damage_video
-from vidref.training.views import (
-    FIXED,
-    NEAR,
-    NEAR_SAME,
-    NEAR_TARGET,
-    REFERENCE,
-    SAME_PHOTO,
-    TARGET,
-    Spread,
-    homographies,
-)
+from vidref.training.views import FIXED, SAME_PHOTO, Spread, homographies, spreads
 
 Picture = np.ndarray
 
@@ -51,6 +41,7 @@ class QuickBatchMaker:
         cv2.setNumThreads(1)
         self.photos, self.config, self.recogniser, self.rank = photos, config, recogniser, rank
         data, patches = config.data, config.restorer.context.patches
+        self.spreads = spreads(in_place=config.restorer.aligner is not None)
         self.pairing = Pairing(photos, data.references, data.several_share, data.wrong_share)
         self.pictures = photos.pixels.permute(0, 2, 3, 1).contiguous().numpy()
         self.corners = photos.corners.numpy()
@@ -66,15 +57,16 @@ class QuickBatchMaker:
         choice = self.pairing.choose(config.run.batch, draws)
         count, shown = len(choice.targets), int(choice.counts.max())
         kinds = kinds_of(config, count, draws)
+        usual = self.spreads.target
         targets, degraded, real, references = [], [], [], []
         embeddings, belongs = [], []
         for row, index in enumerate(choice.targets.tolist()):
             flip = bool(one(draws) < 0.5) and config.data.flip
-            to_photo = unit_map(self.spread(), flip, draws)
+            to_photo = unit_map(usual if config.data.vary else FIXED, flip, draws)
             view = pixel_map(to_photo, size, self.side)
             face = self._cut(index, view, size)
             if config.data.vary:
-                face = recoloured(face, TARGET.colour, draws)
+                face = recoloured(face, usual.colour, draws)
             face = old_look(face, config.damage.faded, config.damage.grey, draws)
             targets.append(face)
             degraded.append(damaged(face, kinds[row], config.damage.encode, draws, noise))
@@ -109,12 +101,6 @@ class QuickBatchMaker:
         """Pixels along a stored photograph."""
         return int(self.pictures.shape[1])
 
-    def spread(self) -> Spread:
-        """How far a target's view may differ from the stored one."""
-        if not self.config.data.vary:
-            return FIXED
-        return TARGET if self.config.restorer.aligner is None else NEAR_TARGET
-
     def _cut(self, index: int, view: np.ndarray, size: int) -> Picture:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         border = cv2.BORDER_REFLECT
@@ -143,8 +129,7 @@ class QuickBatchMaker:
     ) -> tuple[Picture, np.ndarray]:
         """A view and its map to the photograph; mirrored as the target is."""
         augment = self.config.data.augment_references
-        near = self.config.restorer.aligner is not None
-        usual, strong = (NEAR, NEAR_SAME) if near else (REFERENCE, SAME_PHOTO)
+        usual, strong = self.spreads.reference, self.spreads.same_photo
         spread = (strong if same else usual) if augment else FIXED
         # cut at a size that the photograph does not alias at, then averaged to the wanted one
         fine = size * max(1, round(self.side / MARGIN / size))

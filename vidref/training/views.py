@@ -39,6 +39,22 @@ the same points, and references that lie far off only teach a network not to loo
 FIXED = Spread(0, 0, 0, 0, 0)
 
 
+@dataclass(frozen=True)
+class Spreads:
+    """How far the views of a run differ: the target's, another photograph's, the same one's."""
+
+    target: Spread
+    reference: Spread
+    same_photo: Spread
+
+
+def spreads(in_place: bool) -> Spreads:
+    """For restorers that look at their references in place, or know them by tokens alone."""
+    if in_place:
+        return Spreads(NEAR_TARGET, NEAR, NEAR_SAME)
+    return Spreads(TARGET, REFERENCE, SAME_PHOTO)
+
+
 def homographies(spread: Spread, flip: Tensor, generator: torch.Generator) -> Tensor:
     """(B, 3, 3) maps from the face square's [-1, 1] to the stored photograph's [-1, 1]."""
     count = len(flip)
