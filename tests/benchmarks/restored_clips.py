@@ -324,11 +324,12 @@ def main() -> None:
     parser.add_argument("--clips", nargs="+", default=[*CLEAN, *REAL], choices=[*CLEAN, *REAL])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--shrink", type=float, default=2.0, help="How much smaller, to damage.")
     parser.add_argument("--model")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="Begin nothing new after.")
     parser.add_argument("--restore-options", default="", help="More of `vidref restore`, quoted.")
     asked = parser.parse_args()
-    clock, damage = Clock(asked.limit), ClipDamage()
+    clock, damage = Clock(asked.limit), ClipDamage(shrink=asked.shrink)
     pack: Any = SimpleNamespace(detect=Remembering(load_pack(threads=1).detect))
     found: Any = Judges.find(asked.data / "teachers")
     judges: Any = SimpleNamespace(
