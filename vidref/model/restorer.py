@@ -171,16 +171,11 @@ class Restorer:
             told, shares = self._one_by_one(contexts, plain=sampling.combine == "average")
         nothing = self._null(self.batch, told[0][0].shape[1])
         no_crop = torch.zeros_like(z_lq)
-        weights, found = self._brought(contexts, z_lq, seen.shape[-1])
-        if sampling.combine == "average":
-            weights = (weights > 0).to(weights)
-        shown: list[Shown | None] = [None] * self.max_references
-        if found is not None:
-            alone = torch.eye(self.max_references, device=self.device)
-            parts = (
-                [weights] if sampling.combine == "concatenated" else weights[None] * alone[:, None]
-            )
-            shown = [together(found, part) for part in parts]
+        brought = [
+            self._brought(context, z_lq[row : row + 1], seen.shape[-1], sampling.combine)
+            for row, context in enumerate(contexts)
+        ]
+        shown = self._shown(brought, seen, sampling.combine)
 
         def predict_at(z_t: Tensor, t: Tensor) -> Tensor:
             times = t.to(self.device).expand(self.batch)
@@ -202,49 +197,63 @@ class Restorer:
             restored = codec.decode(latent).float()
         if seen.shape != crops.shape:
             enlarged = crops + resized(restored - seen, crops.shape[-1])
-            if found is not None:
-                enlarged = enlarged + self._finer(contexts, found, weights, restored)
+            for row, (context, own) in enumerate(zip(contexts, brought, strict=True)):
+                if own is not None:
+                    enlarged[row] += self._finer(context, own, restored[row : row + 1])
             restored = enlarged
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
 
     def _brought(
-        self, contexts: Sequence[PersonContext], z_lq: Tensor, side: int
-    ) -> tuple[Tensor, Moved | None]:
-        """Each face's weights of its references (B, N), and these in place where any has some.
+        self, context: PersonContext, z_lq: Tensor, side: int, combine: Combine
+    ) -> tuple[Moved, Tensor] | None:
+        """A face's references in place and their weights (1, N), if it has any.
 
-        Found once a face: it does not depend on the step of the sampling.
+        Found once a face, for it does not depend on the step of the sampling; and face by face, so
+        that neither the neighbours nor their references are in its numbers.
         """
-        weights = torch.zeros(len(contexts), self.max_references, device=self.device)
-        if self.config.aligner is None or not any(context.weights for context in contexts):
-            return weights, None
-        pictures = torch.zeros(*weights.shape, 3, side, side, device=self.device)
-        for row, context in enumerate(contexts):
-            if context.pictures is not None:
-                filled = len(context.weights)
-                pictures[row, :filled] = resized(context.pictures.to(self.device), side)
-                weights[row, :filled] = torch.tensor(context.weights) / max(context.weights)
-        return weights, self.network.bring(z_lq, pictures)
+        if self.config.aligner is None or context.pictures is None:
+            return None
+        weights = torch.tensor([context.weights], device=self.device)
+        if combine == "average":
+            weights = torch.ones_like(weights)
+        pictures = resized(context.pictures.to(self.device), side)[None]
+        return self.network.bring(z_lq, pictures), weights / weights.max()
+
+    def _shown(
+        self, brought: Sequence[tuple[Moved, Tensor] | None], seen: Tensor, combine: Combine
+    ) -> list[Shown | None]:
+        """All references of each face in one picture, or a picture for each reference."""
+        rounds = 1 if combine == "concatenated" else self.max_references
+        if not any(brought):
+            return [None] * rounds
+        shown: list[Shown | None] = []
+        for j in range(rounds):
+            picture, there = torch.zeros_like(seen), torch.zeros(len(seen), device=self.device)
+            for row, own in enumerate(brought):
+                if own is None or j >= own[1].shape[1]:
+                    continue
+                found, weights = own
+                if combine != "concatenated":
+                    weights = torch.eye(weights.shape[1], device=self.device)[j : j + 1]
+                one = together(found, weights)
+                picture[row], there[row] = one.picture[0], one.there[0]
+            shown.append(Shown(picture, there))
+        return shown
 
     def _finer(
-        self, contexts: Sequence[PersonContext], found: Moved, weights: Tensor, restored: Tensor
+        self, context: PersonContext, brought: tuple[Moved, Tensor], restored: Tensor
     ) -> Tensor:
-        """What references show that is finer than the size the network works at.
+        """What a face's references show that is finer than the size the network works at.
 
         As much of it as the restored face has taken of the finest that the network did see.
         """
-        side, made = restored.shape[-1], []
-        for row, context in enumerate(contexts):
-            if context.pictures is None:
-                made.append(torch.zeros(3, self.config.size, self.config.size, device=self.device))
-                continue
-            count = len(context.weights)
-            shifts, fit = found.shifts[row, :count], found.fit[row : row + 1, :count]
-            large = moved(context.pictures.to(self.device), shifts)[None]
-            whole = together(Moved(large, shifts[None], fit), weights[row : row + 1, :count])
-            seen = resized(whole.picture, side)
-            share = resized(taken(restored[row : row + 1], seen), self.config.size).clamp(0, 1)
-            made.append((share * (whole.picture - resized(seen, self.config.size)))[0])
-        return torch.stack(made)
+        found, weights = brought
+        assert context.pictures is not None
+        large = moved(context.pictures.to(self.device), found.shifts[0])[None]
+        whole = together(Moved(large, found.shifts, found.fit), weights).picture
+        seen = resized(whole, restored.shape[-1])
+        share = resized(taken(restored, seen), self.config.size).clamp(0, 1)
+        return (share * (whole - resized(seen, self.config.size)))[0]
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:
         """No reference: the null token alone, padded."""
