@@ -33,7 +33,7 @@ MOST_REDUCED = 1.2
 """How much smaller a picture may be sampled without being averaged first."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Placement:
     """The square of side `size_px` around `centre_xy`, turned clockwise by `angle` radians."""
 

@@ -25,7 +25,7 @@ class Presence(StrEnum):
     MISSED = "missed"  # looked for and not found: hidden, blurred or turned away, for a moment
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrackFrame:
     """The face in one frame: its smoothed square, and how it is known; `score` is 0 unless seen."""
 
@@ -36,7 +36,7 @@ class TrackFrame:
     score: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Appearance:
     """How the recogniser saw the face in one frame: a vector of length one."""
 
@@ -64,7 +64,7 @@ class Track:
         return self.frames[-1].index
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """What one look told: the face's square as it was measured, and the detector's score."""
 

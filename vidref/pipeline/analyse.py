@@ -20,6 +20,7 @@ from vidref.pipeline.choosing import Evidence, choose_evidence
 from vidref.pipeline.closer import with_faces
 from vidref.pipeline.footage import footage_of
 from vidref.pipeline.looking import Seen, look_at
+from vidref.pipeline.memory import give_back_large_blocks
 from vidref.pipeline.naming import Somebody, find_people
 from vidref.pipeline.need import EVERYTHING, measured_need
 from vidref.pipeline.progress import OnProgress, ignore_progress
@@ -47,6 +48,7 @@ def analyse_clip(
             "Standard input can be read only once, and the best views of a face are read again: "
             "save it as a file first."
         )
+    give_back_large_blocks()
     wanted = settings.faces
     pack = pack or load_pack(wanted.pack, settings.threads)
     named = load_people(wanted.references, pack) if wanted.references is not None else []
