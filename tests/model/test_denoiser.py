@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from tests.model.small import SIZE, picture, small_config, small_network
 from vidref.errors import ModelError
+from vidref.model.bands import all_at_once, weighted_bands
 from vidref.model.bundle import RestorerNetwork
 from vidref.model.codec import AutoencoderCodec, PixelShuffleCodec, build_codec
 from vidref.model.config import CodecConfig, RestorerConfig
-from vidref.model.denoiser import attention_keep, coordinates, weighted_bands
-from vidref.model.fidelity import low_pass
+from vidref.model.denoiser import attention_keep, coordinates
+from vidref.model.separable import low_pass
 
 
 def stable_diffusion(folder: Path) -> Path:
@@ -181,6 +182,20 @@ def test_gains_add_or_take_away_a_band_of_grey_or_of_colour() -> None:
     corner[..., 0, 0] = 1
     moved = weighted_bands(image, corner, (1.0, 3.0))
     assert moved[..., :8, :8].abs().mean() > 0.02 and moved[..., 16:, 16:].abs().max() == 0
+
+
+def test_bands_and_their_gradients_are_the_same_face_by_face_and_all_at_once() -> None:
+    draws = torch.Generator().manual_seed(0)
+    pictures = torch.rand(2, 3, 96, 96, generator=draws) - 0.5
+    gains, weights = torch.randn(2, 6, 12, 12, generator=draws), torch.rand(2, 3, 96, 96)
+    outcomes = []
+    for way in (weighted_bands, all_at_once):
+        given = [pictures.clone().requires_grad_(), gains.clone().requires_grad_()]
+        found = way(*given, (0.7, 2.0, 5.0))
+        (found * weights).sum().backward()
+        outcomes.append([found.detach(), *(leaf.grad for leaf in given)])
+    for one, other in zip(*outcomes, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
 
 
 def test_a_network_that_sharpens_starts_at_its_input_and_learns_gains() -> None:

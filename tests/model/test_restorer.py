@@ -22,10 +22,11 @@ from tests.model.small import (
 from vidref.errors import ModelError
 from vidref.model.bundle import RestorerNetwork, load_network, save_bundle
 from vidref.model.context import Reference
-from vidref.model.fidelity import believe_input, low_pass, scale_of
+from vidref.model.fidelity import believe_input, scale_of
 from vidref.model.found import HASH, WEIGHTS
 from vidref.model.guidance import Guidance
 from vidref.model.restorer import Combine, Face, Restorer, Sampling
+from vidref.model.separable import low_pass
 
 COMBINES: list[Combine] = ["concatenated", "average", "weighted"]
 

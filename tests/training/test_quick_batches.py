@@ -69,7 +69,7 @@ def test_a_batch_says_where_the_references_belong_and_mirrors_them_with_the_targ
         once = made.photos.flatten() == made.photos[:, :1].repeat_interleave(count)
         for seen, into in ((made.references.flatten(0, 1), apart), (found, in_place)):
             grey = (losses.middle(x).mean(1, keepdim=True) for x in (seen, targets))
-            into.append(float(losses.local_correlation(*grey)[once].mean()))
+            into.append(float(losses.middle(losses.local_correlation(*grey))[once].mean()))
     assert sum(in_place) > sum(apart) + 1
     assert min(in_place) > 0.6
 

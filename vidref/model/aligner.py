@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vidref.model.config import AlignerConfig
 from vidref.model.context import ResidualBlock
-from vidref.model.fidelity import low_pass
+from vidref.model.separable import linear, low_pass
 
 COMPARED = 16
 """Features by which places are compared."""
@@ -39,6 +39,13 @@ class Shown(NamedTuple):
 
     picture: Tensor
     there: Tensor
+
+
+class Known(NamedTuple):
+    """References as the aligner sees them: all features, and those that are compared."""
+
+    features: Tensor
+    compared: Tensor
 
 
 @dataclass(frozen=True)
@@ -78,11 +85,22 @@ class Aligner(nn.Module):
         nn.init.zeros_(self.say.weight)
         nn.init.zeros_(cast(Tensor, self.say.bias))
 
-    def forward(self, z_lq: Tensor, z_references: Tensor, place: Tensor) -> Tensor:
-        """(B, 3, h, w): shifts across and down in half widths, and fitness."""
-        face, reference = self.face(z_lq), self.reference(z_references)
-        alike = likeness(self.compare[0](face), self.compare[1](reference))
-        places = place.expand(len(z_lq), -1, -1, -1)
+    def look_at(self, z_references: Tensor) -> Known:
+        """What of references (N, C, h, w) is the same beside any face."""
+        features = self.reference(z_references)
+        return Known(features, self.compare[1](features))
+
+    def forward(self, z_lq: Tensor, known: Known, place: Tensor) -> Tensor:
+        """(N, 3, h, w): shifts across and down in half widths, and fitness.
+
+        As many references for every face as N is times the number of faces.
+        """
+        reference, count = known.features, len(known.features) // len(z_lq)
+        face = self.face(z_lq)
+        compared = self.compare[0](face).repeat_interleave(count, 0)
+        face = face.repeat_interleave(count, 0)
+        alike = likeness(compared, known.compared)
+        places = place.expand(len(face), -1, -1, -1)
         x = self.enter(torch.cat([face, reference, alike, places], 1))
         kept = []
         for block in self.down:
@@ -92,8 +110,8 @@ class Aligner(nn.Module):
         for (narrow, block), beside in zip(
             (cast(nn.ModuleList, pair) for pair in self.up), reversed(kept), strict=True
         ):
-            enlarged = functional.interpolate(narrow(x), beside.shape[-2:], mode="bilinear")
-            x = block(enlarged + beside)
+            above = functional.interpolate(narrow(x), beside.shape[-2:], mode="bilinear")
+            x = block(above + beside)
         said = self.say(functional.silu(self.even(x)))
         return torch.cat([self.reach * torch.tanh(said[:, :2]), said[:, 2:]], 1)
 
@@ -114,9 +132,7 @@ def likeness(face: Tensor, reference: Tensor) -> Tensor:
 def moved(pictures: Tensor, shifts: Tensor) -> Tensor:
     """(B, 3, S, S) with every pixel taken from where `shifts` (B, 2, h, w) says."""
     side = pictures.shape[-1]
-    field = functional.interpolate(
-        shifts.float(), (side, side), mode="bilinear", align_corners=False
-    )
+    field = enlarged(shifts.float(), side)
     steps = (torch.arange(side, device=pictures.device, dtype=torch.float32) + 0.5) * 2 / side - 1
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     grid = torch.stack([x + field[:, 0], y + field[:, 1]], -1)
@@ -131,10 +147,20 @@ def together(found: Moved, weights: Tensor) -> Shown:
     there = (weights > 0).any(1)
     # a face without any gets an even mixture of nothing, so that no number is infinite
     told = torch.where(there[:, None], weights, torch.ones_like(weights))
-    fit = found.fit[:, :, 0].float() + told.log().clamp(min=-30)[..., None, None]
-    share = functional.interpolate(fit.softmax(1), (side, side), mode="bilinear")
+    share = enlarged(shares(found.fit, told), side)
     picture = (found.pictures * share[:, :, None]).sum(1)
     return Shown(picture * there.view(-1, 1, 1, 1), there.to(picture.dtype))
+
+
+def shares(fit: Tensor, weights: Tensor) -> Tensor:
+    """(B, N, h, w): how much each place takes of each reference; over all of them it is one."""
+    told = fit[:, :, 0].float() + weights.log().clamp(min=-30)[..., None, None]
+    return told.softmax(1)
+
+
+def enlarged(maps: Tensor, side: int) -> Tensor:
+    """Coarse maps (B, N, h, w) at `side` pixels."""
+    return linear(maps.shape[-1], side, maps.device, maps.dtype)(maps)
 
 
 def taken(restored: Tensor, shown: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidref.errors import ModelError
-from vidref.model.aligner import Aligner, Moved, moved
+from vidref.model.aligner import Aligner, Known, Moved, moved
 from vidref.model.codec import Codec, build_codec
 from vidref.model.config import RestorerConfig
 from vidref.model.context import CompositeContext
@@ -43,18 +43,19 @@ class RestorerNetwork(nn.Module):
     def bring(self, z_lq: Tensor, references: Tensor) -> Moved:
         """References (B, N, 3, S, S) in place of the degraded faces of latents `z_lq`."""
         assert self.aligner is not None
-        count = references.shape[1]
         pictures = references.flatten(0, 1)
-        faces = z_lq.repeat_interleave(count, 0)
-        place = coordinates(self.config.denoiser.coordinates, faces)
-        said = self.aligner(faces, self.codec.encode(pictures), place)
-        shifts, fit = said.split([2, 1], 1)
-        found = moved(pictures, shifts)
+        known = self.aligner.look_at(self.codec.encode(pictures))
+        shifts, fit = self.place(z_lq, known)
+        found = moved(pictures, shifts.flatten(0, 1)).view_as(references)
+        return Moved(found, shifts, fit)
 
-        def of_faces(x: Tensor) -> Tensor:
-            return x.view(len(z_lq), count, *x.shape[1:])
-
-        return Moved(of_faces(found), of_faces(shifts), of_faces(fit))
+    def place(self, z_lq: Tensor, known: Known) -> tuple[Tensor, Tensor]:
+        """How references lie: shifts (B, N, 2, h, w) in half widths and fitness (B, N, 1, h, w)."""
+        assert self.aligner is not None
+        place = coordinates(self.config.denoiser.coordinates, z_lq)
+        said = self.aligner(z_lq, known, place).view(len(z_lq), -1, 3, *z_lq.shape[-2:])
+        shifts, fit = said.split([2, 1], 2)
+        return shifts, fit
 
     def own_weights(self) -> dict[str, Tensor]:
         """What training changes and a bundle stores."""

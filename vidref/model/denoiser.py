@@ -10,20 +10,18 @@ degraded crop is a latent of zeros, a dropped context is the context's own null 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from vidref.errors import ModelError
 from vidref.model.aligner import Shown
+from vidref.model.bands import weighted_bands
 from vidref.model.checkpoints import describe_failure, load_options
 from vidref.model.codec import PixelShuffleCodec
 from vidref.model.config import RestorerConfig
 from vidref.model.diffusion import alpha_bars, per_image
-from vidref.model.fidelity import low_pass
 
 
 class Denoiser(nn.Module):
@@ -97,17 +95,6 @@ def coordinates(bands: int, like: Tensor) -> Tensor:
         angles.append(angle.expand(1, bands, *like.shape[2:]))
     both = torch.cat(angles, 1)
     return torch.cat([both.sin(), both.cos()], 1)
-
-
-def weighted_bands(image: Tensor, gains: Tensor, deviations: Sequence[float]) -> Tensor:
-    """The sum of K bands of `image`, times `gains` (B, 2K, h, w): K for grey, K for colour."""
-    gains = functional.interpolate(gains, image.shape[-2:], mode="bilinear", align_corners=False)
-    levels = torch.stack([image, *(low_pass(image, deviation) for deviation in deviations)], 1)
-    bands = levels[:, :-1] - levels[:, 1:]
-    grey, colour = gains.tensor_split(2, 1)
-    # in few large products: where a model is trained on a CPU, many small ones cost as much as it
-    own = (colour[:, :, None] * bands).sum(1)
-    return torch.as_tensor(own + ((grey - colour) * bands.mean(2)).sum(1, keepdim=True))
 
 
 def mean_identity(tokens: Tensor, mask: Tensor | None, per_reference: int) -> Tensor:

@@ -7,10 +7,9 @@ shifts; at 1 it is a few pixels, so that only fine detail is the model's own.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import torch
 from torch import Tensor
+
+from vidref.model.separable import low_pass
 
 COARSEST, FINEST = 1 / 6, 1 / 170
 """Standard deviations of the low-pass, in face widths, at fidelity 0 and 1."""
@@ -27,17 +26,3 @@ def believe_input(restored: Tensor, degraded: Tensor, fidelity: float) -> Tensor
     """`restored` with the low frequencies of `degraded`; both (B, 3, S, S) in [-1, 1]."""
     sigma = scale_of(fidelity) * restored.shape[-1]
     return (restored + low_pass(degraded - restored, sigma)).clamp(-1, 1)
-
-
-def low_pass(image: Tensor, sigma: float) -> Tensor:
-    """A Gaussian blur as two matrix products: exact at any width, and at the border too."""
-    matrix = gaussian_matrix(image.shape[-1], sigma).to(image)
-    return matrix @ image @ matrix.T
-
-
-@lru_cache(maxsize=32)
-def gaussian_matrix(size: int, sigma: float) -> Tensor:
-    """Row i holds the normalised weights of the pixels that output pixel i is made of."""
-    place = torch.arange(size, dtype=torch.float64)
-    weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
-    return (weights / weights.sum(1, keepdim=True)).float()

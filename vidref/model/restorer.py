@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
 from vidref.errors import ModelError
-from vidref.model.aligner import Moved, Shown, moved, taken, together
+from vidref.model.aligner import Known, Moved, Shown, enlarged, moved, shares, taken, together
 from vidref.model.bundle import RestorerNetwork, load_network
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
@@ -26,9 +25,12 @@ from vidref.model.found import USUAL_BATCH, WEIGHTS, find_bundle
 from vidref.model.guidance import Guidance, guided
 from vidref.model.noise import person_noise
 from vidref.model.sampler import Solver, build_scheduler, sample
+from vidref.model.separable import resized
 from vidref.weights import recorded_hashes
 
 Combine = Literal["concatenated", "average", "weighted"]
+LEAST_SHARE = 0.02
+"""A reference of which no place of a face takes more than this is left out of that face."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,40 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """References as a restorer with an aligner sees them: (N, 3, s, s) at the size it works at,
+    what they show beyond that (N, 3, S, S), and what its aligner knows of them."""
+
+    seen: Tensor
+    finer: Tensor
+    known: Known
+
+    def some(self, which: Tensor) -> Pictures:
+        """Those of the places `which` alone."""
+        known = Known(*(values[which] for values in self.known))
+        return Pictures(self.seen[which], self.finer[which], known)
+
+
+@dataclass(frozen=True)
 class PersonContext:
     """Tokens of a person's references (N, L, width), made once, and a positive weight for each.
 
-    `pictures` (N, 3, S, S) for restorers that look at them too (aligner.py), else none.
+    `pictures` for restorers that look at them too (aligner.py), else none.
     """
 
     tokens: Tensor
     weights: tuple[float, ...]
-    pictures: Tensor | None = None
+    pictures: Pictures | None = None
+
+
+class Brought(NamedTuple):
+    """References in place of one face, with their weights (1, N): each, what they show beyond the
+    working size before it is moved, and all of them in one picture."""
+
+    found: Moved
+    weights: Tensor
+    finer: Tensor
+    shown: Shown
 
 
 @dataclass(frozen=True)
@@ -125,10 +152,20 @@ class Restorer:
         width = self.config.context.width
         empty = torch.zeros(0, self.config.context.tokens, width, device=self.device)
         tokens = torch.cat([empty, *(self._tokens(reference) for reference in kept)])
-        pictures = None
-        if self.config.aligner and kept:
-            pictures = torch.cat([resized(one.image.float(), self.config.size) for one in kept])
+        pictures = self._pictures(kept) if kept else None
         return PersonContext(tokens, tuple(told[i] for i in sorted(best)), pictures)
+
+    def _pictures(self, references: Sequence[Reference]) -> Pictures | None:
+        """What every face of the person is compared with, made once."""
+        if self.network.aligner is None:
+            return None
+        size = self.config.size
+        images = torch.cat([resized(one.image.float(), size) for one in references])
+        images = images.to(self.device)
+        seen = resized(images, self.config.working_size or size)
+        with self._precision():
+            known = self.network.aligner.look_at(self.network.codec.encode(seen))
+        return Pictures(seen, (images - resized(seen, size)).half(), known)
 
     def _tokens(self, reference: Reference) -> Tensor:
         image = reference.image.to(self.device)
@@ -172,7 +209,7 @@ class Restorer:
         nothing = self._null(self.batch, told[0][0].shape[1])
         no_crop = torch.zeros_like(z_lq)
         brought = [
-            self._brought(context, z_lq[row : row + 1], seen.shape[-1], sampling.combine)
+            self._brought(context, z_lq[row : row + 1], sampling.combine)
             for row, context in enumerate(contexts)
         ]
         shown = self._shown(brought, seen, sampling.combine)
@@ -196,31 +233,37 @@ class Restorer:
             )
             restored = codec.decode(latent).float()
         if seen.shape != crops.shape:
-            enlarged = crops + resized(restored - seen, crops.shape[-1])
-            for row, (context, own) in enumerate(zip(contexts, brought, strict=True)):
+            whole = crops + resized(restored - seen, crops.shape[-1])
+            for row, own in enumerate(brought):
                 if own is not None:
-                    enlarged[row] += self._finer(context, own, restored[row : row + 1])
-            restored = enlarged
+                    whole[row] += self._finer(own, restored[row : row + 1])
+            restored = whole
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
 
-    def _brought(
-        self, context: PersonContext, z_lq: Tensor, side: int, combine: Combine
-    ) -> tuple[Moved, Tensor] | None:
-        """A face's references in place and their weights (1, N), if it has any.
+    def _brought(self, context: PersonContext, z_lq: Tensor, combine: Combine) -> Brought | None:
+        """A face's references in place, if it has any.
 
         Found once a face, for it does not depend on the step of the sampling; and face by face, so
         that neither the neighbours nor their references are in its numbers.
         """
-        if self.config.aligner is None or context.pictures is None:
+        if context.pictures is None:
             return None
         weights = torch.tensor([context.weights], device=self.device)
         if combine == "average":
             weights = torch.ones_like(weights)
-        pictures = resized(context.pictures.to(self.device), side)[None]
-        return self.network.bring(z_lq, pictures), weights / weights.max()
+        weights, pictures = weights / weights.max(), context.pictures
+        with self._precision():
+            shifts, fit = self.network.place(z_lq, pictures.known)
+        if combine == "concatenated":
+            # of many photographs few suit one face, and to move one is what costs
+            which = (shares(fit, weights)[0].amax((1, 2)) > LEAST_SHARE).nonzero()[:, 0]
+            shifts, fit, weights = shifts[:, which], fit[:, which], weights[:, which]
+            pictures = pictures.some(which)
+        found = Moved(moved(pictures.seen, shifts[0])[None], shifts, fit)
+        return Brought(found, weights, pictures.finer, together(found, weights))
 
     def _shown(
-        self, brought: Sequence[tuple[Moved, Tensor] | None], seen: Tensor, combine: Combine
+        self, brought: Sequence[Brought | None], seen: Tensor, combine: Combine
     ) -> list[Shown | None]:
         """All references of each face in one picture, or a picture for each reference."""
         rounds = 1 if combine == "concatenated" else self.max_references
@@ -230,30 +273,25 @@ class Restorer:
         for j in range(rounds):
             picture, there = torch.zeros_like(seen), torch.zeros(len(seen), device=self.device)
             for row, own in enumerate(brought):
-                if own is None or j >= own[1].shape[1]:
+                if own is None or j >= own.weights.shape[1]:
                     continue
-                found, weights = own
+                one = own.shown
                 if combine != "concatenated":
-                    weights = torch.eye(weights.shape[1], device=self.device)[j : j + 1]
-                one = together(found, weights)
+                    alone = torch.eye(own.weights.shape[1], device=self.device)[j : j + 1]
+                    one = together(own.found, alone)
                 picture[row], there[row] = one.picture[0], one.there[0]
             shown.append(Shown(picture, there))
         return shown
 
-    def _finer(
-        self, context: PersonContext, brought: tuple[Moved, Tensor], restored: Tensor
-    ) -> Tensor:
+    def _finer(self, brought: Brought, restored: Tensor) -> Tensor:
         """What a face's references show that is finer than the size the network works at.
 
         As much of it as the restored face has taken of the finest that the network did see.
         """
-        found, weights = brought
-        assert context.pictures is not None
-        large = moved(context.pictures.to(self.device), found.shifts[0])[None]
-        whole = together(Moved(large, found.shifts, found.fit), weights).picture
-        seen = resized(whole, restored.shape[-1])
-        share = resized(taken(restored, seen), self.config.size).clamp(0, 1)
-        return (share * (whole - resized(seen, self.config.size)))[0]
+        found, size = brought.found, self.config.size
+        share = enlarged(shares(found.fit, brought.weights), size)[0]
+        whole = (moved(brought.finer, found.shifts[0]) * share[:, None]).sum(0)
+        return resized(taken(restored, brought.shown.picture), size)[0].clamp(0, 1) * whole
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:
         """No reference: the null token alone, padded."""
@@ -293,12 +331,3 @@ class Restorer:
                 share = 1 / len(context.weights) if plain else weight / sum(context.weights)
                 weights[j, row] = share
         return [(tokens, mask) for tokens, mask in told], list(weights)
-
-
-def resized(images: Tensor, side: int) -> Tensor:
-    """(B, 3, side, side): averaged where that is smaller, smooth where it is larger."""
-    if side == images.shape[-1]:
-        return images
-    if side < images.shape[-1]:
-        return functional.interpolate(images, (side, side), mode="area")
-    return functional.interpolate(images, (side, side), mode="bicubic", align_corners=False)

@@ -8,9 +8,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from vidref.model.aligner import Moved
+from vidref.model.aligner import Moved, shares
 from vidref.model.recogniser import Recogniser
 from vidref.training.perceptual import PerceptualEncoder
+
+OF_LIKENESS, OF_CHOICE = 0.02, 0.3
+"""Parts of the loss of the aligner, beside the error of its shifts."""
 
 
 def blur_matrices(detail: Tensor, size: int) -> Tensor:
@@ -71,19 +74,45 @@ def misplaced(found: Moved, target: Tensor, belongs: Tensor, same: Tensor) -> Te
 
     The error of the shifts, in face widths, against `belongs` (B, R, 3, 3), the map by which the
     aligned squares of both photographs agree: that is right to the pixel for two views of one
-    photograph, and by five points for two photographs. What is left between these, 1 - local
-    correlation finds: it asks for the place alone, light and colour may differ. `same` (B, R) says
-    where a reference counts and shows the same person.
+    photograph, and by five points for two photographs. What is left between these, local likeness
+    finds. `same` (B, R) says where a reference counts and shows the same person.
     """
-    error = (found.shifts - shifts_of(belongs, found.shifts.shape[-1])).square().sum(2).sqrt()
+    wrong_by = found.shifts - shifts_of(belongs, found.shifts.shape[-1])
+    # an untaught aligner moves nothing, and the root of exactly nothing has no slope
+    error = (wrong_by.square().sum(2) + 1e-12).sqrt()
     apart = (middle(error).mean((2, 3)) / 2).mean()
-    count = found.pictures.shape[1]
     for shrink in (4, 16):
-        seen = functional.avg_pool2d(found.pictures.flatten(0, 1).mean(1, keepdim=True), shrink)
-        wanted = functional.avg_pool2d(target.mean(1, keepdim=True), shrink)
-        differ = 1 - local_correlation(seen, wanted.repeat_interleave(count, 0))
-        apart = apart + 0.02 * (differ.view(-1, count) * same).sum() / same.sum().clamp(min=1)
-    return apart
+        differ = middle(unlike(found, target, shrink)).mean((2, 3))
+        apart = apart + OF_LIKENESS * (differ * same).sum() / same.sum().clamp(min=1)
+    return apart + OF_CHOICE * chosen_unlike(found, target, same)
+
+
+def chosen_unlike(found: Moved, target: Tensor, same: Tensor) -> Tensor:
+    """How unlike the target its references are where they are taken, for faces with several.
+
+    The error of a picture says little about which of two photographs suits a place better, for an
+    even mixture of both is never far off: without this each place took the same of all.
+    """
+    several = same.sum(1) > 1
+    if not several.any():
+        return found.fit.sum() * 0
+    with torch.no_grad():
+        differ = unlike(found, target, 2)
+        differ = functional.interpolate(differ, found.fit.shape[-2:], mode="area")[several]
+    share = shares(found.fit[several], same[several].to(differ))
+    return middle((share * differ).sum(1)).mean()
+
+
+def unlike(found: Moved, target: Tensor, shrink: int) -> Tensor:
+    """(B, R, h, w): 1 - local correlation of each reference and its target, so many times smaller.
+
+    It asks for the place alone, light and colour may differ.
+    """
+    count = found.pictures.shape[1]
+    seen = functional.avg_pool2d(found.pictures.flatten(0, 1).mean(1, keepdim=True), shrink)
+    wanted = functional.avg_pool2d(target.mean(1, keepdim=True), shrink)
+    differ = 1 - local_correlation(seen, wanted.repeat_interleave(count, 0))
+    return differ.view(len(target), count, *differ.shape[-2:])
 
 
 def shifts_of(maps: Tensor, side: int) -> Tensor:
@@ -103,7 +132,7 @@ def middle(x: Tensor) -> Tensor:
 
 
 def local_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Mean over windows of 9 px of the correlation of two grey pictures (B, 1, h, w): (B,)."""
+    """Correlation of two grey pictures (B, 1, h, w) in the window of 9 px about each place."""
 
     def mean(x: Tensor) -> Tensor:
         return functional.avg_pool2d(x, 9, 1, 4, count_include_pad=False)
@@ -112,7 +141,7 @@ def local_correlation(a: Tensor, b: Tensor) -> Tensor:
     both = mean(first * second)
     # flat windows say nothing about place
     spread = (mean(first.square()) * mean(second.square()) + 1e-6).sqrt()
-    return middle(both / spread).mean((1, 2, 3))
+    return both / spread
 
 
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:

@@ -125,7 +125,7 @@ class RestorerTraining:
             ],
             lr=run.learning_rate,
             betas=(0.9, 0.99),
-            fused=device.type == "cuda",
+            fused=True,
         )
         self.module = self.machine.prepare(self.trained)
         if run.compile:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from vidref.model.bundle import RestorerNetwork
 from vidref.model.context import Reference
-from vidref.model.restorer import Face, Restorer, Sampling, resized
+from vidref.model.restorer import Face, Restorer, Sampling
+from vidref.model.separable import resized
 from vidref.training.batches import Batch
 
 ROWS = 6
