@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.faces.portraits import portrait
+from vidref.faces.colour_match import thumbnail
 from vidref.faces.geometry import placement_of, take_crop
 from vidref.faces.steady import Moment, moment, steadied
 
@@ -29,6 +30,19 @@ def shown(picture: np.ndarray) -> Moment:
     return moment(picture, picture.astype(np.float32) / 255)
 
 
+def shown_small(picture: np.ndarray, small: np.ndarray) -> Moment:
+    return moment(picture, small.astype(np.float32) / 255)
+
+
+def alone(here: Moment) -> np.ndarray:
+    return steadied(here, [], []).shown
+
+
+def among(moments: list[Moment], at: int) -> np.ndarray:
+    """What is shown at one of neighbouring moments."""
+    return steadied(moments[at], moments[:at][::-1], moments[at + 1 :]).shown
+
+
 def moved(picture: np.ndarray, by: float) -> np.ndarray:
     matrix = np.array([[1, 0, by], [0, 1, by / 2]], np.float64)
     return cv2.warpAffine(picture, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
@@ -41,65 +55,74 @@ def error(picture: np.ndarray, truth: np.ndarray) -> float:
 
 def test_noise_that_is_new_in_every_frame_is_averaged_away(face: np.ndarray) -> None:
     here, *around = (shown(seen(face, seed)) for seed in range(5))
-    before, after = error(here.shown[..., :3], face), error(steadied(here, around), face)
-    assert after < 0.6 * before
+    result = steadied(here, around[:2], around[2:])
+    assert error(result.shown, face) < 0.6 * error(alone(here), face)
 
 
 def test_a_moving_face_is_followed_and_stays_sharp(face: np.ndarray) -> None:
     truth = [moved(face, 1.5 * step) for step in range(-2, 3)]
     moments = [shown(seen(picture, seed)) for seed, picture in enumerate(truth)]
-    here = moments.pop(2)
-    assert error(steadied(here, moments), truth[2]) < 0.7 * error(here.shown[..., :3], truth[2])
+    result = among(moments, 2)
+    assert error(result, truth[2]) < 0.7 * error(alone(moments[2]), truth[2])
     clean = [shown(picture) for picture in truth]
-    middle = clean.pop(2)
     unaligned = np.mean(truth, axis=0) / 255
-    assert error(steadied(middle, clean), truth[2]) < 0.4 * error(unaligned, truth[2])
+    assert error(among(clean, 2), truth[2]) < 0.4 * error(unaligned, truth[2])
 
 
 def test_what_was_not_there_before_is_not_mixed_with_what_was(face: np.ndarray) -> None:
     covered = face.copy()
     cv2.rectangle(covered, (90, 130), (170, 230), (40, 90, 30), -1)
-    result = steadied(shown(covered), [shown(face)] * 4) * 255
+    result = among([shown(face), shown(face), shown(covered), shown(face)], 2) * 255
     inside = (slice(140, 220), slice(100, 160))
     assert np.abs(result[inside] - covered[inside]).max() < 6
-    back = steadied(shown(face), [shown(covered)] * 4) * 255
+    back = among([shown(covered), shown(covered), shown(face), shown(covered)], 2) * 255
     assert np.abs(back[inside] - face[inside]).mean() < 3
 
 
 def test_a_face_alone_in_time_is_shown_as_it_is(face: np.ndarray) -> None:
     here = shown(face)
-    assert np.array_equal(steadied(here, []), here.shown[..., :3])
+    result = steadied(here, [], [])
+    assert np.allclose(result.shown, face / 255, atol=1 / 65535)
+    assert np.allclose(result.thumb, thumbnail(face), atol=0.01)
 
 
 def test_a_face_that_grows_is_steadied_by_its_smaller_self(face: np.ndarray) -> None:
     half = cv2.resize(face, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
-    small = moment(face, half.astype(np.float32) / 255)
+    small = shown_small(face, half)
     here = shown(face)
-    result = steadied(here, [small])
+    result = steadied(here, [small], []).shown
     assert result.shape == face.shape
     assert error(result, face) < 4
-    assert error(steadied(small, [here]), half) < 4
+    assert error(steadied(shown_small(face, half), [], [shown(face)]).shown, half) < 4
 
 
 def test_grey_stays_grey_and_deep_colour_deep(face: np.ndarray) -> None:
     grey = np.repeat(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
-    result = steadied(shown(seen(grey, 1, 0)), [shown(moved(grey, 1))])
+    result = steadied(shown(seen(grey, 1, 0)), [shown(moved(grey, 1))], []).shown
     assert np.array_equal(result[..., 0], result[..., 1])
     assert np.array_equal(result[..., 1], result[..., 2])
     deep = face.astype(np.uint16) * 257
     wide = [moment(p, p.astype(np.float32) / 65535) for p in (deep, deep)]
     plain = [shown(face), shown(face)]
-    assert np.allclose(steadied(wide[0], wide[1:]), steadied(plain[0], plain[1:]), atol=1e-4)
+    assert np.allclose(among(wide, 0), among(plain, 0), atol=1e-4)
 
 
 def test_the_number_of_threads_changes_no_bit(face: np.ndarray) -> None:
-    moments = [shown(seen(moved(face, 2.5 * step), step)) for step in range(3)]
     threads = cv2.getNumThreads()
     results = []
     try:
         for count in (1, 2, 5):
             cv2.setNumThreads(count)
-            results.append(steadied(moments[0], moments[1:]))
+            moments = [shown(seen(moved(face, 2.5 * step), step)) for step in range(3)]
+            results.append(among(moments, 1))
     finally:
         cv2.setNumThreads(threads)
     assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+def test_a_face_stays_as_bright_as_its_own_frame_when_the_light_flickers(face: np.ndarray) -> None:
+    lit = [np.clip(face * gain, 0, 255).astype(np.uint8) for gain in (1.0, 0.94, 1.0, 0.95, 1.0)]
+    moments = [shown(picture) for picture in lit]
+    found = steadied(moments[2], moments[1::-1], moments[3:])
+    own = thumbnail(lit[2])[16:48, 16:48].mean()
+    assert abs(found.thumb[16:48, 16:48].mean() - own) < 0.004

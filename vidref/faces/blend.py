@@ -26,6 +26,7 @@ from vidref.faces.colour_match import (
     blur,
     colour_change,
     luma,
+    sixteen_bits,
     thumbnail,
     tint_of,
     tinted,
@@ -53,15 +54,17 @@ def place_back(
     placement: Placement,
     strength: float = 1.0,
     grain: float = 1.0,
+    thumb: Picture | None = None,
 ) -> Placed:
     """The restored square put back into `region`, of which `crop` was taken at `placement`.
 
     `region` holds the square as far as the frame does; `placement` is in its pixels. Pictures are
     whole numbers over their type's span or floats in 0..1. `grain` is the share of the frame's own
-    noise that a rebuilt face gets back.
+    noise that a rebuilt face gets back. `thumb` is the crop's thumbnail where a steadier one is
+    known.
     """
     height, width = region.shape[:2]
-    placed = Placed(_sixteen_bits(region), np.zeros((height, width), np.float32))
+    placed = Placed(sixteen_bits(region), np.zeros((height, width), np.float32))
     left, top, right, bottom = region_of(placement, (width, height))
     if right <= left or bottom <= top or strength == 0:
         return placed
@@ -70,7 +73,8 @@ def place_back(
 
     shown = inside_frame(placement, (width, height), THUMB_PX)
     weight = face_mask(THUMB_PX) * shown
-    small_crop, small_restored = thumbnail(crop), thumbnail(restored)
+    small_crop = thumbnail(crop) if thumb is None else thumb
+    small_restored = thumbnail(restored)
     tint = tint_of(small_crop, shown)
     small_restored = tinted(small_restored, tint)
     free = 1 - occluded(small_restored, small_crop, weight)
@@ -87,7 +91,7 @@ def place_back(
         rebuilt += as_grey(np.float32(grain) * own)
     if tint.is_grey:
         rebuilt = as_grey(luma(rebuilt))
-    placed.rgb[part] = _sixteen_bits(rebuilt)
+    placed.rgb[part] = sixteen_bits(rebuilt)
     np.clip(mask, 0, 1, out=mask)
     np.multiply(mask, np.float32(min(1.0, strength)), out=placed.mask[part])
     return placed
@@ -145,17 +149,3 @@ class _Window:
         size = (-(-self.width // by), -(-self.height // by))
         warped = cv2.warpAffine(square, matrix, size, flags=how, borderMode=border)
         return np.asarray(warped, np.float32)
-
-
-def _sixteen_bits(picture: NDArray[Any]) -> NDArray[np.uint16]:
-    """A new picture over the whole span; floats beyond 0..1 are cut off."""
-    import cv2
-
-    if picture.dtype == np.uint16:
-        return picture.copy()
-    if picture.dtype == np.uint8:
-        whole = picture.astype(np.uint16)
-        whole *= 257
-        return whole
-    scaled = picture * np.float32(65535)
-    return np.asarray(cv2.add(scaled, 0.0, dtype=cv2.CV_16U))  # rounds, and cuts off what is beyond

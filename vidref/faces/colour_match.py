@@ -45,6 +45,20 @@ def as_float(picture: NDArray[Any]) -> Picture:
     return np.asarray(picture, np.float32)
 
 
+def sixteen_bits(picture: NDArray[Any]) -> NDArray[np.uint16]:
+    """A new picture over the whole span; floats beyond 0..1 are cut off."""
+    import cv2
+
+    if picture.dtype == np.uint16:
+        return picture.copy()
+    if picture.dtype == np.uint8:
+        whole = picture.astype(np.uint16)
+        whole *= 257
+        return whole
+    scaled = picture * np.float32(65535)
+    return np.asarray(cv2.add(scaled, 0.0, dtype=cv2.CV_16U))  # rounds, and cuts off what is beyond
+
+
 def colour_change(restored: Picture, crop: Picture, weight: Plane) -> Picture:
     """What to add to a restored thumbnail so that its low frequencies are the input's.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
-Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.uint16])
+Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.uint16], NDArray[np.float32])
 
 CROP_PX = 512
 TEMPLATE_512 = np.array(

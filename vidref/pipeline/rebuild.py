@@ -59,12 +59,14 @@ class Touch:
 
 @dataclass
 class _Work:
-    """A face on its way through the stages; `shown` is what shall be seen of it."""
+    """A face on its way through the stages; `shown` is what shall be seen of it, `thumb` the
+    steadied input in small."""
 
     view: SquareView
     here: FaceHere
-    crop: NDArray[Any]
+    crop: NDArray[np.float32]
     shown: NDArray[np.float32] | None = None
+    thumb: NDArray[np.float32] | None = None
 
 
 _Busy = tuple[Item, list[_Work]]
@@ -115,9 +117,11 @@ class Rebuilder:
         for here in self._faces_at(frame):
             view = look(frame.image, self._colour, here.placement, self._aspect)
             if view is not None:
-                crop = take_crop(view.rgb, view.placement, crop_px)
+                # Of floats OpenCV takes it faster, and nothing is rounded.
+                crop = take_crop(as_float(view.rgb), view.placement, crop_px)
+                np.clip(crop, 0, 1, out=crop)
                 # Of some faces nothing is rebuilt; they are steadied as they are.
-                yield _Work(view, here, crop, None if here.strength else as_float(crop))
+                yield _Work(view, here, crop, None if here.strength else crop)
 
     def _restored(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
         held: deque[_Busy] = deque()
@@ -163,8 +167,9 @@ class Rebuilder:
                 after = [those for _, those in held if those is not None][:REACH]
                 for work in done[1]:
                     track = work.here.track
-                    around = [*_unbroken(track, reversed(before)), *_unbroken(track, after)]
-                    work.shown = steadied(moments[track], around)
+                    around = [*_unbroken(track, reversed(before))], [*_unbroken(track, after)]
+                    found = steadied(moments[track], *around)
+                    work.shown, work.thumb = found.shown, found.thumb
                 before.append(moments)
             return done
 
@@ -191,7 +196,12 @@ class Rebuilder:
                 self._watch.see(work.here.person, frame.pts, time_s, work.crop, work.shown)
             view = work.view
             placed = place_back(
-                view.rgb, work.crop, work.shown, view.placement, self._touch.strength
+                view.rgb,
+                work.crop,
+                work.shown,
+                view.placement,
+                self._touch.strength,
+                thumb=work.thumb,
             )
             # What the first face was taken from is still there; the next may overlap with it.
             before = view.stored if number == 0 else None
@@ -204,13 +214,12 @@ def _moment(work: _Work) -> Moment:
 
     assert work.shown is not None
     if 0 < (share := work.here.strength) < 1:
-        own = (1 - share) / np.iinfo(work.crop.dtype).max
-        work.shown = cv2.addWeighted(work.shown, share, work.crop, own, 0, dtype=cv2.CV_32F)
+        work.shown = np.asarray(cv2.addWeighted(work.shown, share, work.crop, 1 - share, 0))
     # A small face is shown small: the rest of the model's pixels would only be carried about.
     while work.view.placement.size_px <= (side := work.shown.shape[0]) / 2 >= LEAST_SIDE:
         half = cv2.resize(work.shown, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
         work.shown = np.asarray(half)
-    return moment(work.crop, work.shown)
+    return moment(work.crop, work.shown, work.view.placement.size_px)
 
 
 def _unbroken(track: int, frames: Iterable[_Moments]) -> Iterator[Moment]:
@@ -222,14 +231,15 @@ def _unbroken(track: int, frames: Iterable[_Moments]) -> Iterator[Moment]:
 
 
 def as_tensor(picture: NDArray[Any]) -> Any:
-    """HxWx3 uint8 or uint16 to (3, H, W) in [-1, 1]: the door into the model room."""
+    """HxWx3 whole numbers or floats in [0, 1] to (3, H, W) in [-1, 1]: the way into the model."""
     import cv2
     import torch
 
     values = np.empty((3, *picture.shape[:2]), np.float32)
     for plane, channel in zip(values, cv2.split(picture), strict=True):
         plane[...] = channel
-    values *= np.float32(2 / np.iinfo(picture.dtype).max)
+    top = np.iinfo(picture.dtype).max if np.issubdtype(picture.dtype, np.integer) else 1
+    values *= np.float32(2 / top)
     values -= 1
     return torch.from_numpy(values)
 
