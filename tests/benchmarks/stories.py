@@ -1,21 +1,31 @@
 """What happens in the clips on which tracking is measured: who moves where, behind and before whom.
 
-Each story is a list of scenes for `compose`; people, photographs, pictures, speeds and sizes are
-drawn from a seed.
+Each story is a list of scenes for `compose`; people, their photographs or moving heads, pictures,
+speeds and sizes are drawn from a seed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from vidref.evaluation.composed_clips import Actor, Image, Path2d, Portrait, Scene, Screen
+from vidref.evaluation.composed_clips import (
+    Actor,
+    Image,
+    MovingPortrait,
+    Path2d,
+    Portrait,
+    Scene,
+    Screen,
+)
+from vidref.evaluation.moving_heads import relit
 from vidref.faces.geometry import Placement
 
 WIDTH, HEIGHT = 960, 540
-Cast = dict[str, list[Portrait]]
+Head = Portrait | MovingPortrait
+Cast = Mapping[str, Sequence[Head]]
 
 
 class Director:
@@ -24,13 +34,23 @@ class Director:
     def __init__(self, seed: int, cast: Cast, backgrounds: list[Image]) -> None:
         self.rng = np.random.default_rng(seed)
         self._cast, self._backgrounds = cast, backgrounds
+        self._unused: dict[str, list[Head]] = {}
 
     def people(self, count: int) -> list[str]:
         return [str(name) for name in self.rng.choice(sorted(self._cast), count, replace=False)]
 
-    def portrait(self, person: str) -> Portrait:
+    def portrait(self, person: str) -> Head:
         photos = self._cast[person]
         return photos[int(self.rng.integers(len(photos)))]
+
+    def after_cut(self, person: str) -> Head:
+        """Another photograph, or another moment in another light, for as long as there are any."""
+        unused = self._unused.setdefault(person, [])
+        if not unused:
+            photos = self._cast[person]
+            unused += [photos[int(at)] for at in self.rng.permutation(len(photos))]
+        head = unused.pop()
+        return relit(head, self.rng) if isinstance(head, MovingPortrait) else head
 
     def background(self) -> Image:
         return self._backgrounds[int(self.rng.integers(len(self._backgrounds)))]
@@ -147,21 +167,22 @@ def occluders(director: Director) -> list[Scene]:
 
 
 def cuts(director: Director) -> list[Scene]:
-    """Four people in five shots, each time in other places and from other photographs."""
+    """Four people in five shots: other moments, places, sizes, lights and cameras."""
     people = director.people(4)
     scenes = []
     for who in ((0, 1), (0,), (1, 2, 3), (2,), (3, 0)):
         places = director.rng.permutation([190, 480, 770])[: len(who)]
         actors = tuple(
-            director.actor(
-                people[number],
+            Actor(
+                director.after_cut(people[number]),
                 director.seat(
                     float(x), float(director.rng.uniform(180, 340)), 2.4, director.size()
                 ),
             )
             for number, x in zip(who, places, strict=True)
         )
-        scenes.append(Scene(director.background(), 2.4, actors))
+        jpeg = int(director.rng.integers(30, 90))
+        scenes.append(Scene(director.background(), 2.4, actors, jpeg=jpeg))
     return scenes
 
 
@@ -190,5 +211,11 @@ STORIES: dict[str, Callable[[Director], list[Scene]]] = {
     "leaving": leaving,
     "occluders": occluders,
     "cuts": cuts,
+    "years-apart": cuts,
     "camera": camera,
 }
+"""In `years-apart` the same is told with photographs: a person has aged by years at a cut."""
+MOVING = ("cuts",)
+"""Stories that are told with moving heads if not all are."""
+BEYOND = ("years-apart",)
+"""Stories that ask more than a clip does; they count on their own."""

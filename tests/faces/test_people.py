@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from vidref.faces.likeness import Likeness
 from vidref.faces.people import Answer, Appearance, join_tracks, name_people
 
-LIKENESS = Likeness(same=0.5, doubtful=0.4, margin=0.1, agrees=0.25, joins=0.4, spread=0.05)
+LIKENESS = Likeness(
+    same=0.5, doubtful=0.4, margin=0.1, agrees=0.25, joins=0.4, closer=0.3, spread=0.05
+)
 RNG = np.random.default_rng(0)
 FACES = np.linalg.qr(RNG.normal(size=(64, 64)))[0].astype(np.float32)
 
@@ -132,3 +135,24 @@ def test_a_film_of_a_thousand_tracks_is_joined_in_seconds():
     assert time.process_time() - started < 5
     assert len(people) == 20
     assert all({track % 20 for track in p.tracks} == {p.tracks[0] % 20} for p in people)
+
+
+def acting(track, first, share):
+    """Half of its looks are one expression, half another; `share` tells how alike to track 1."""
+    rng = np.random.default_rng(track)
+    kinds = [FACES[0], share * FACES[0] + np.sqrt(1 - share**2) * FACES[10 + track]]
+    looks = [kinds[k % 2] + 0.02 * rng.normal(size=64) for k in range(8)]
+    own = FACES[20 + track] if track > 1 else 0
+    looks = [look if k % 4 == 0 else look + 1.6 * own for k, look in enumerate(looks)]
+    vectors = np.array([look / np.linalg.norm(look) for look in looks], np.float32)
+    return Appearance(track, first, first + 2, vectors, np.full(8, 0.8, np.float32))
+
+
+def test_a_face_that_changes_a_great_deal_is_known_by_looks_with_one_expression():
+    tracks = [acting(1, 0, 0.9), acting(2, 5, -0.5)]
+    cosine = float(tracks[0].face @ tracks[1].face)
+    assert LIKENESS.closer < cosine < LIKENESS.joins
+    assert [p.tracks for p in join_tracks(tracks, LIKENESS)] == [(1, 2)]
+    # Nobody is two people because a single look is like somebody else's.
+    strict = replace(LIKENESS, same=0.999)
+    assert [p.tracks for p in join_tracks(tracks, strict)] == [(1,), (2,)]

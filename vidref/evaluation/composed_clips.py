@@ -41,12 +41,30 @@ class Portrait:
     rgb: Image
     landmarks_xy: NDArray[np.float32]
 
+    def at(self, _: float) -> Portrait:
+        return self
+
+
+@dataclass(frozen=True)
+class MovingPortrait:
+    """Consecutive pictures of one person's face: expression and pose change as it is shown."""
+
+    person: str
+    views: tuple[Portrait, ...]
+    rate: float
+
+    def at(self, time_s: float) -> Portrait:
+        """There and back again if a scene is longer than the pictures last."""
+        last = len(self.views) - 1
+        step = round(time_s * self.rate) % max(2 * last, 1)
+        return self.views[min(step, 2 * last - step) if last else 0]
+
 
 @dataclass(frozen=True)
 class Actor:
     """`path` gives the face's square at a time of its scene, None while the actor is away."""
 
-    portrait: Portrait
+    portrait: Portrait | MovingPortrait
     path: Path2d
 
 
@@ -71,6 +89,8 @@ class Scene:
     actors: tuple[Actor, ...]
     screens: tuple[Screen, ...] = ()
     camera: Camera = still
+    jpeg: int | None = None
+    """Quality at which its camera has coded every picture before."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +143,8 @@ def compose(
                 moments = [ticks[i] if ticks else round(1000 * i / rate) for i in (start, index)]
                 tick = moments[1]
                 picture, true = render(scene, (tick - moments[0]) / 1000, size)
+                if scene.jpeg is not None:
+                    picture = _coded(picture, scene.jpeg)
                 grainy = picture + noise * np.roll(grain, rng.integers(0, grain.shape[0]), 0)
                 frame = av.VideoFrame.from_ndarray(
                     np.clip(grainy, 0, 255).astype(np.uint8), format="rgb24"
@@ -149,7 +171,7 @@ def render(
             continue
         centre = (np.array(place.centre_xy) - middle - (x, y)) * zoom + middle
         seen = Placement((float(centre[0]), float(centre[1])), place.size_px * zoom, place.angle)
-        alpha, whole = _draw(picture, actor.portrait, seen)
+        alpha, whole = _draw(picture, actor.portrait.at(time_s), seen)
         layers = [(p, s, a * (1 - alpha), w) for p, s, a, w in layers]
         layers.append((actor.portrait.person, seen, alpha, whole))
     for screen in scene.screens:
@@ -163,6 +185,12 @@ def render(
                 layer[2][area] = 0
     faces = (TrueFace(p, s, float(min(a.sum() / w, 1.0))) for p, s, a, w in layers)
     return picture, tuple(faces)
+
+
+def _coded(picture: NDArray[np.float32], quality: int) -> NDArray[np.float32]:
+    whole = np.clip(picture, 0, 255).astype(np.uint8)
+    _, packed = cv2.imencode(".jpg", whole[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return _decode(packed.tobytes()).astype(np.float32)
 
 
 def _background(

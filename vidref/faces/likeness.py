@@ -29,6 +29,8 @@ AGREES = 0.6
 JOINS = 1.2
 """One stranger in ten thousand. At 0.9 a singer and a blurred face in his audience (cuts-and-crowd)
 became one person; a person in two pieces has less evidence, but never somebody else's."""
+CLOSER = 0.95
+"""From here to `JOINS` two tracks are worth a closer look: one stranger in five hundred."""
 SPREAD = 0.12
 """How wide the step from no to yes is."""
 
@@ -47,6 +49,8 @@ class Likeness:
     """From here a photo agrees with the other photos of its folder."""
     joins: float
     """From here two tracks of one clip are one person."""
+    closer: float
+    """From here to `joins` they may be: more views of both are worth reading."""
     spread: float
 
     def certainty(self, cosine: float, limit: float) -> float:
@@ -62,6 +66,7 @@ def likeness_for(pack: FacePack) -> Likeness:
         margin=MARGIN * unit,
         agrees=AGREES * unit,
         joins=JOINS * unit,
+        closer=CLOSER * unit,
         spread=SPREAD * unit,
     )
 

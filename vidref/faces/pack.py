@@ -18,6 +18,7 @@ from vidref.errors import MissingDependencyError, ModelError
 from vidref.faces.detected import DetectedFace
 from vidref.faces.finder import FILLING_PX, Finder
 from vidref.faces.geometry import Placement, similarity
+from vidref.faces.light import evenly_lit
 from vidref.faces.refiner import FILE as REFINER_FILE
 from vidref.faces.refiner import Refiner
 
@@ -93,10 +94,14 @@ class FacePack:
         return self.embed_aligned([aligned(frame, face.landmarks_xy) for face in faces])
 
     def embed_aligned(self, crops: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Embeddings of 112 px aligned crops, each averaged with its mirror image, (n, d)."""
+        """Embeddings of 112 px aligned crops, each averaged with its mirror image, (n, d).
+
+        Faces are lit evenly for our own recogniser only: what others make of that was not measured.
+        """
         if not crops:
             return np.zeros((0, self._recogniser.output_shape[-1]), np.float32)
-        views = [np.ascontiguousarray(crop[..., ::-1]) for crop in crops]
+        lit = [evenly_lit(crop) for crop in crops] if self.name == BUNDLED else crops
+        views = [np.ascontiguousarray(crop[..., ::-1]) for crop in lit]
         views += [np.ascontiguousarray(view[:, ::-1]) for view in views]
         vectors = _unit(np.asarray(self._recogniser.get_feat(views), np.float32))
         return _unit(vectors[: len(crops)] + vectors[len(crops) :])

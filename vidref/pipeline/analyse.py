@@ -17,7 +17,7 @@ from vidref.faces.photos import NamedPerson, load_people
 from vidref.model.found import is_foreign
 from vidref.pipeline import plan
 from vidref.pipeline.choosing import Evidence, choose_evidence
-from vidref.pipeline.closer import with_faces
+from vidref.pipeline.closer import with_faces, with_more_views
 from vidref.pipeline.footage import footage_of
 from vidref.pipeline.looking import Seen, look_at
 from vidref.pipeline.memory import give_back_large_blocks
@@ -56,7 +56,7 @@ def analyse_clip(
     likeness = likeness_for(pack)
     footage = footage_of(source, settings)
     seen = look_at(footage, pack, wanted.detect_every, on_progress)
-    seen = with_faces(seen, footage, pack)
+    seen = with_more_views(with_faces(seen, footage, pack), footage, pack, likeness)
     people = find_people(seen, named, likeness, wanted.sure)
     wish = Wish(wanted.people, wanted.min_face, wanted.max_faces)
     need = EVERYTHING if is_foreign(settings.model.where) else measured_need()

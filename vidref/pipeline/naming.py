@@ -13,6 +13,9 @@ from vidref.faces.people import Answer, Appearance, Verdict, join_tracks, name_p
 from vidref.faces.photos import NamedPerson
 from vidref.pipeline.looking import Seen
 
+LOOKS_APART_S = 0.15
+"""A face in doubt is looked at in every frame: such looks would outvote all others."""
+
 
 @dataclass(frozen=True)
 class Somebody:
@@ -39,7 +42,7 @@ def find_people(
     `sure`: the user knows that the people in the photos are there, so a doubtful match counts.
     """
     tracks = {track.id: track for track in seen.tracks}
-    people = join_tracks([_appearance(track, seen) for track in seen.tracks], likeness)
+    people = join_tracks([appearance_of(track, seen) for track in seen.tracks], likeness)
     faces = {person.name: person.embedding for person in named if person.photos}
     verdicts = name_people(people, faces, likeness)
     if sure:
@@ -66,17 +69,21 @@ def believed(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return result
 
 
-def _appearance(track: Track, seen: Seen) -> Appearance:
+def appearance_of(track: Track, seen: Seen) -> Appearance:
+    """What is known of a track's face, by looks that are some time apart."""
     moments = [f.time_s for f in track.frames if f.presence is Presence.SEEN]
     views = seen.views.get(track.id)
-    vectors = [a.vector for a in track.appearances]
-    scores = [views.score_at(seen.times_s[a.index]) if views else 0.0 for a in track.appearances]
+    looks: list[tuple[float, Embedding]] = []
+    for look in track.appearances:
+        time_s = float(seen.times_s[look.index])
+        if not looks or time_s - looks[-1][0] >= LOOKS_APART_S:
+            looks.append((time_s, look.vector))
     return Appearance(
         track.id,
         moments[0],
         moments[-1],
-        np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
-        np.array(scores, np.float32),
+        np.stack([vector for _, vector in looks]) if looks else np.zeros((0, 0), np.float32),
+        np.array([views.score_at(time_s) if views else 0.0 for time_s, _ in looks], np.float32),
     )
 
 

@@ -1,0 +1,96 @@
+"""Where it is in doubt whether two tracks are one person, more views of both are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any, cast
+
+import av.video.frame
+import numpy as np
+
+from vidref.faces.candidates import STAMP_PX, Candidate, Candidates
+from vidref.faces.geometry import Placement
+from vidref.faces.likeness import Likeness
+from vidref.faces.pack import FacePack
+from vidref.faces.paths import Appearance, Presence, Track, TrackFrame
+from vidref.faces.quality import PARTS, Quality
+from vidref.pipeline.closer import with_more_views
+from vidref.pipeline.footage import Footage
+from vidref.pipeline.looking import Seen, Views
+from vidref.pipeline.naming import find_people
+
+LIKENESS = Likeness(
+    same=0.7, doubtful=0.5, margin=0.1, agrees=0.3, joins=0.6, closer=0.45, spread=0.05
+)
+PLACE = Placement((60.0, 60.0), 80.0, 0.0)
+GOOD = Quality(**dict.fromkeys(PARTS, 0.9))
+SERIOUS, LAUGHING, OTHER = np.eye(3, dtype=np.float32)
+MIDDLING = 0.5 * SERIOUS + np.sqrt(0.75).astype(np.float32) * LAUGHING
+
+
+class Clip:
+    """Grey frames as bright as their number; remembers which were read again."""
+
+    pixel_aspect = Fraction(1)
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def again(self, pts: Iterable[int]) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
+        for at in sorted(pts):
+            self.read.append(at)
+            grey = np.full((120, 120, 3), at, np.uint8)
+            yield at, av.video.frame.VideoFrame.from_ndarray(grey, format="rgb24")
+
+    def turns(self, image: object) -> int:
+        return 0
+
+
+def embed(crops: list[Any]) -> Any:
+    """Faces laugh in every second frame of the clip, whoever they are."""
+    return np.stack([LAUGHING if int(crop.mean()) % 2 else SERIOUS for crop in crops])
+
+
+def track(number: int, first: int, face: Any) -> Track:
+    frames = tuple(
+        TrackFrame(index, index / 10, PLACE, Presence.SEEN, 0.9)
+        for index in range(first, first + 20)
+    )
+    return Track(number, number, frames, (Appearance(first, face),))
+
+
+def views(first: int) -> Views:
+    stamp = np.zeros((STAMP_PX, STAMP_PX), np.uint8)
+    best = [
+        Candidate(index, index / 10, PLACE, GOOD, stamp) for index in range(first, first + 20, 3)
+    ]
+    return Views(Candidates(16, best))
+
+
+def people_of(faces: list[Any]) -> tuple[list[tuple[int, ...]], list[int]]:
+    tracks = [track(number, 40 * number, face) for number, face in enumerate(faces)]
+    seen = Seen(
+        tracks,
+        {t.id: views(t.first) for t in tracks},
+        np.arange(100), np.arange(100) / 10, (0, 40), np.zeros(100, np.int8),
+        np.full((100, 2), 120, np.int32),
+    )  # fmt: skip
+    clip = Clip()
+    pack = cast(FacePack, SimpleNamespace(embed_aligned=embed))
+    closer = with_more_views(seen, cast(Footage, clip), pack, LIKENESS)
+    people = find_people(closer, [], LIKENESS)
+    return sorted(tuple(t.id for t in who.tracks) for who in people), clip.read
+
+
+def test_two_shots_whose_likeness_is_in_doubt_are_looked_at_again_and_joined() -> None:
+    people, read = people_of([SERIOUS, MIDDLING])
+    assert people == [(0, 1)]
+    assert len(read) == 12  # seven views of each, but the one it was recognised in
+
+
+def test_shots_of_two_who_are_clearly_different_cost_no_second_look() -> None:
+    people, read = people_of([SERIOUS, OTHER])
+    assert people == [(0,), (1,)]
+    assert read == []
