@@ -197,3 +197,18 @@ def test_real_frames_a_sharp_moment_in_a_blurred_clip_is_found():
     chosen = choose_self_references([candidates])
     assert {c.frame for c in chosen} <= {13, 30}
     assert chosen
+
+
+def test_a_view_with_shut_eyes_is_no_reference_however_sharp():
+    views = [view(2.0 * t, 0.8) for t in range(12)]
+    blink = replace(view(30.0, 0.95), quality=replace(quality(0.95), eyes=0.3))
+    chosen = choose_self_references([collected([*views, blink])])
+    assert 30.0 not in {c.time_s for c in chosen}
+    # Someone whose eyes are always that narrow is shown as they are.
+    narrow = [replace(v, quality=replace(v.quality, eyes=0.3)) for v in [*views, blink]]
+    assert 30.0 in {c.time_s for c in choose_self_references([collected(narrow)])}
+
+
+def test_a_short_clip_of_even_quality_gives_more_than_its_best_moment():
+    views = [view(0.4 * t, 0.6 + 0.001 * t) for t in range(25)]
+    assert len(choose_self_references([collected(views)])) == 5

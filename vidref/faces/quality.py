@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.faces.detail import describe
-from vidref.faces.geometry import TEMPLATE_512, Placement, placement_of
+from vidref.faces.geometry import Placement, placement_of, to_crop
 from vidref.faces.pose import yaw_pitch_deg
 from vidref.faces.regions import region_of
 
@@ -28,6 +28,10 @@ FULL_PX = 512
 """Side of the face square from which a view gives the model all it can use."""
 SHARE = {"size": 0.35, "pose": 0.5, "eyes": 0.1, "exposure": 0.5, "clear": 0.7}
 """How much of the score each part can take away."""
+EYE_HALF_PX = (7, 5)
+"""Half of an eye's window in the square of 128 px."""
+TURNED_SHARE = 0.6
+"""Of the eyes' distance, across, that one eye has to the nose in a head that is turned."""
 FITTED = ("sharpness", "noise_free", "block_free")
 WEAK = {
     "sharpness": "it is blurred",
@@ -83,7 +87,7 @@ def measure(rgb: NDArray[np.uint8], landmarks_xy: NDArray[np.floating]) -> Quali
     parts = dict(zip(FITTED, map(float, fitted), strict=True)) | {
         "size": min(1.0, placement.size_px / FULL_PX),
         "pose": _frontal(yaw, pitch) * _upright(placement.angle),
-        "eyes": _eyes_open(grey),
+        "eyes": _eyes_open(grey, _within(landmarks_xy, placement, grey.shape[0])),
         "exposure": _well_exposed(grey),
         "clear": _inside(rgb, placement) * _one_skin(region.small),
     }
@@ -125,24 +129,38 @@ def _upright(angle: float) -> float:
     return float(np.clip((90 - abs(np.degrees(angle))) / 45, 0, 1))
 
 
-def _eyes_open(grey: NDArray[np.uint8]) -> float:
+def _within(
+    landmarks_xy: NDArray[np.floating], placement: Placement, side: int
+) -> NDArray[np.float64]:
+    """The five points in the aligned square."""
+    there = to_crop(placement, side)
+    return np.asarray(landmarks_xy, np.float64) @ there[:, :2].T + there[:, 2]
+
+
+def _eyes_open(grey: NDArray[np.uint8], points: NDArray[np.float64]) -> float:
     """Open eyes have upright edges (iris against white), shut ones a single line across.
 
-    Rank correlation with eye heights of a 68-point network on six clips: 0.5 to 0.8.
+    Of a head that is turned only the nearer eye counts: beside the other is the face's outline.
+    Rank correlation with eye heights of a 68-point network, 422 views of ten people: 0.5 to 0.86 of
+    eight, 0.2 of two (one hardly moves his eyes, one wears glasses). People differ: compare one
+    person's views with one another.
     """
-    scale = grey.shape[0] / FULL_PX
     smooth = cv2.GaussianBlur(grey, (3, 3), 0.6).astype(np.float32)
     along = cv2.Sobel(smooth, cv2.CV_32F, 1, 0)
     across = cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     ratios = []
-    for x, y in TEMPLATE_512[:2] * scale:
+    for x, y in np.clip(points[:2], 0, grey.shape[0] - 1):
         window = (
-            slice(round(y - 20 * scale), round(y + 20 * scale) + 1),
-            slice(round(x - 34 * scale), round(x + 34 * scale) + 1),
+            slice(max(0, round(y) - EYE_HALF_PX[1]), round(y) + EYE_HALF_PX[1] + 1),
+            slice(max(0, round(x) - EYE_HALF_PX[0]), round(x) + EYE_HALF_PX[0] + 1),
         )
         upright, level = (float((step[window] ** 2).mean()) for step in (along, across))
         ratios.append(np.log((upright + 60) / (level + 60)))
-    return float(1 / (1 + np.exp(-(np.mean(ratios) + 1.6) / 0.25)))
+    from_nose = np.abs(points[:2, 0] - points[2, 0])
+    nearer = int(from_nose.argmax())
+    turned = from_nose[nearer] > TURNED_SHARE * from_nose.sum()
+    ratio = ratios[nearer] if turned else float(np.mean(ratios))
+    return float(1 / (1 + np.exp(-(ratio + 1.75) / 0.25)))
 
 
 def _well_exposed(grey: NDArray[np.uint8]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidref.faces.candidates import Candidate, Candidates, best_share, likeness_of_stamps, together
+from vidref.faces.candidates import Candidate, Candidates, likeness_of_stamps, together
 from vidref.faces.geometry import CROP_PX, Placement, to_frame
 from vidref.faces.likeness import Embedding, Likeness
 from vidref.faces.pack import FacePack
@@ -15,10 +15,11 @@ from vidref.faces.paths import Track
 from vidref.faces.photos import NamedPerson, Photo
 from vidref.faces.references import (
     APART_S,
-    BEST_SHARE,
     SAME_PICTURE,
     WANTED,
     choose_self_references,
+    least_score,
+    open_eyed,
     weigh,
 )
 from vidref.faces.references import PhotoReference as ChosenPhoto
@@ -34,6 +35,7 @@ MOST_STRAYING = 0.15
 POOR = 0.5
 """The score below which a view that was passed over is told what is wrong with it: there less than
 six tenths of the detail are left (tests/benchmarks/quality_limits.py)."""
+EYES_SHUT = "The eyes are more closed than usual."
 PASSED_OVER_SHOWN = 6
 """Views that came near and were not chosen, told in the plan with their reasons."""
 
@@ -169,11 +171,16 @@ def _passed_over(
 ) -> list[tuple[Candidate, str]]:
     """The best views that were not chosen, and why not."""
     views, counts = together(parts)
-    least = best_share(counts, BEST_SHARE)
+    awake = open_eyed(views)
+    least = least_score(awake, counts)
     taken = {(view.frame, view.time_s) for view in chosen}
     rest = [view for view in views if (view.frame, view.time_s) not in taken]
     rest.sort(key=lambda view: -view.quality.score)
-    return [(view, _why_not(view, chosen, least)) for view in _apart(rest)[:PASSED_OVER_SHOWN]]
+    open_ = {id(view) for view in awake}
+    return [
+        (view, _why_not(view, chosen, least) if id(view) in open_ else EYES_SHUT)
+        for view in _apart(rest)[:PASSED_OVER_SHOWN]
+    ]
 
 
 def _apart(views: Sequence[Candidate]) -> list[Candidate]:
