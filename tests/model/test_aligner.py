@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as functional
 
 from tests.model.small import ALIGNED, SIZE, picture, small_config, small_network
-from vidref.model.aligner import Moved, moved, shares, taken, together
+from vidref.model.aligner import Moved, moved, small, suiting, taken, together
 from vidref.model.bundle import RestorerNetwork
 from vidref.training.losses import misplaced
 from vidref.training.restorer import fits_within, widened
@@ -81,29 +81,19 @@ def test_an_aligner_learns_where_a_reference_belongs() -> None:
     assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
 
 
-def test_an_aligner_learns_which_reference_suits_where() -> None:
-    torch.manual_seed(0)
-    network = RestorerNetwork(small_config(**ALIGNED))
-    assert network.aligner is not None
-    optimiser = torch.optim.Adam(network.aligner.parameters(), lr=3e-3)
-    belongs, same = torch.eye(3).repeat(4, 2, 1, 1), torch.ones(4, 2, dtype=torch.bool)
-    for step in range(60):
-        targets = torch.cat([smooth(4 * step + i) for i in range(4)])
-        # the upper half of one and the lower half of the other photograph are of another face
-        foreign = torch.cat([smooth(1000 + 4 * step + i) for i in range(4)])
-        upper, lower = targets.clone(), targets.clone()
-        upper[..., SIZE // 2 :, :], lower[..., : SIZE // 2, :] = (
-            foreign[..., SIZE // 2 :, :],
-            foreign[..., : SIZE // 2, :],
-        )
-        references = torch.stack([upper, lower], 1)
-        found = network.bring(network.codec.encode(targets), references)
-        loss = misplaced(found, targets, belongs, same)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    share = shares(found.fit, torch.ones(4, 2))
-    assert share[:, 0, 1:3].mean() > 0.65 and share[:, 1, -3:-1].mean() > 0.65
+def test_the_reference_that_agrees_with_the_face_is_taken() -> None:
+    face, other = smooth(1), smooth(2)
+    shifts = torch.zeros(1, 3, 2, 8, 8)
+    references = small(torch.stack([other, face * 0.5 + 0.1, face], 1))
+    even = torch.ones(1, 3)
+    blurred = small(functional.avg_pool2d(face, 5, 1, 2))
+    found = suiting(even, references, shifts, blurred)[0]
+    assert found[0] < 0.05 and found[1:].min() > 0.7
+    # one that is out of place suits as little, and one that may not be shown is not
+    shifts[0, 2] = 0.5
+    found = suiting(torch.tensor([[1.0, 0.0, 1.0]]), references, shifts, blurred)[0]
+    assert found[1] == 0 and found.max() == 1
+    assert suiting(torch.zeros(1, 3), references, shifts, blurred).abs().max() == 0
 
 
 def test_what_is_finer_than_the_network_sees_is_taken_as_its_finest_band_was() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from tests.model.small import ALIGNED, small_config
 from tests.training.test_restorer_training import small_training
-from vidref.model.aligner import moved
+from vidref.model.aligner import local_correlation, middle, moved
 from vidref.model.recogniser import Recogniser
 from vidref.training import losses
 from vidref.training.batches import Batch, BatchMaker
@@ -68,8 +68,8 @@ def test_a_batch_says_where_the_references_belong_and_mirrors_them_with_the_targ
         targets = made.target.repeat_interleave(count, 0)
         once = made.photos.flatten() == made.photos[:, :1].repeat_interleave(count)
         for seen, into in ((made.references.flatten(0, 1), apart), (found, in_place)):
-            grey = (losses.middle(x).mean(1, keepdim=True) for x in (seen, targets))
-            into.append(float(losses.middle(losses.local_correlation(*grey))[once].mean()))
+            grey = (middle(x).mean(1, keepdim=True) for x in (seen, targets))
+            into.append(float(middle(local_correlation(*grey))[once].mean()))
     assert sum(in_place) > sum(apart) + 1
     assert min(in_place) > 0.6
 

@@ -25,6 +25,9 @@ COMPARED = 16
 """Features by which places are compared."""
 REACH = 3
 """Every place of the face is compared with those of the reference up to so many cells away."""
+COARSE, CHOOSY = 8, 30.0
+"""Pixels to a pixel when references are compared with a face; and by how many powers of e one of
+likeness 1 is taken rather than one of 0."""
 FINEST_PX, AROUND_PX = 1.0, 6.0
 """Deviations at the network's size: what is finer is its finest band; and how far around a place
 one looks for what was taken there."""
@@ -139,6 +142,45 @@ def moved(pictures: Tensor, shifts: Tensor) -> Tensor:
     return functional.grid_sample(
         pictures.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
     )
+
+
+def small(pictures: Tensor) -> Tensor:
+    """(..., 1, S / 8, S / 8): what of pictures (..., 3, S, S) a degraded one may still show."""
+    grey = functional.avg_pool2d(pictures.flatten(0, -4).mean(1, keepdim=True), COARSE)
+    return grey.view(*pictures.shape[:-3], *grey.shape[-3:])
+
+
+def suiting(weights: Tensor, references: Tensor, shifts: Tensor, seen: Tensor) -> Tensor:
+    """Weights (B, N) times how well each reference agrees, in place, with the degraded face.
+
+    `references` (B, N, 1, s, s) and `seen` (B, 1, s, s) are `small`. A mixture of photographs is
+    of nobody in particular: it is better to take the one with this pose and expression.
+    """
+    count = weights.shape[1]
+    found = moved(references.flatten(0, 1), shifts.flatten(0, 1))
+    alike = local_correlation(found, seen.repeat_interleave(count, 0))
+    score = middle(alike).mean((1, 2, 3)).view(-1, count)
+    best = torch.where(weights > 0, score, score.new_tensor(-2)).amax(1, keepdim=True)
+    return weights * (CHOOSY * (score - best).clamp(max=0)).exp()
+
+
+def middle(x: Tensor) -> Tensor:
+    """What lies over the face itself and not beside it: an eighth of the side is left out."""
+    edge = x.shape[-1] // 8
+    return x[..., edge : x.shape[-1] - edge, edge : x.shape[-1] - edge]
+
+
+def local_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Correlation of two grey pictures (B, 1, h, w) in the window of 9 px about each place."""
+
+    def mean(x: Tensor) -> Tensor:
+        return functional.avg_pool2d(x, 9, 1, 4, count_include_pad=False)
+
+    first, second = a - mean(a), b - mean(b)
+    both = mean(first * second)
+    # flat windows say nothing about place
+    spread = (mean(first.square()) * mean(second.square()) + 1e-6).sqrt()
+    return both / spread
 
 
 def together(found: Moved, weights: Tensor) -> Shown:

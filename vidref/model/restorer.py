@@ -16,7 +16,18 @@ import torch
 from torch import Tensor
 
 from vidref.errors import ModelError
-from vidref.model.aligner import Known, Moved, Shown, enlarged, moved, shares, taken, together
+from vidref.model.aligner import (
+    Known,
+    Moved,
+    Shown,
+    enlarged,
+    moved,
+    shares,
+    small,
+    suiting,
+    taken,
+    together,
+)
 from vidref.model.bundle import RestorerNetwork, load_network
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
@@ -54,16 +65,17 @@ class Sampling:
 @dataclass(frozen=True)
 class Pictures:
     """References as a restorer with an aligner sees them: (N, 3, s, s) at the size it works at,
-    what they show beyond that (N, 3, S, S), and what its aligner knows of them."""
+    what they show beyond that (N, 3, S, S), `small` ones, and what its aligner knows of them."""
 
     seen: Tensor
     finer: Tensor
+    small: Tensor
     known: Known
 
     def some(self, which: Tensor) -> Pictures:
         """Those of the places `which` alone."""
         known = Known(*(values[which] for values in self.known))
-        return Pictures(self.seen[which], self.finer[which], known)
+        return Pictures(self.seen[which], self.finer[which], self.small[which], known)
 
 
 @dataclass(frozen=True)
@@ -165,7 +177,7 @@ class Restorer:
         seen = resized(images, self.config.working_size or size)
         with self._precision():
             known = self.network.aligner.look_at(self.network.codec.encode(seen))
-        return Pictures(seen, (images - resized(seen, size)).half(), known)
+        return Pictures(seen, (images - resized(seen, size)).half(), small(seen), known)
 
     def _tokens(self, reference: Reference) -> Tensor:
         image = reference.image.to(self.device)
@@ -209,7 +221,7 @@ class Restorer:
         nothing = self._null(self.batch, told[0][0].shape[1])
         no_crop = torch.zeros_like(z_lq)
         brought = [
-            self._brought(context, z_lq[row : row + 1], sampling.combine)
+            self._brought(context, seen[row : row + 1], z_lq[row : row + 1], sampling.combine)
             for row, context in enumerate(contexts)
         ]
         shown = self._shown(brought, seen, sampling.combine)
@@ -240,7 +252,9 @@ class Restorer:
             restored = whole
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
 
-    def _brought(self, context: PersonContext, z_lq: Tensor, combine: Combine) -> Brought | None:
+    def _brought(
+        self, context: PersonContext, seen: Tensor, z_lq: Tensor, combine: Combine
+    ) -> Brought | None:
         """A face's references in place, if it has any.
 
         Found once a face, for it does not depend on the step of the sampling; and face by face, so
@@ -255,10 +269,12 @@ class Restorer:
         with self._precision():
             shifts, fit = self.network.place(z_lq, pictures.known)
         if combine == "concatenated":
+            weights = suiting(weights, pictures.small[None], shifts, small(seen))
             # of many photographs few suit one face, and to move one is what costs
             which = (shares(fit, weights)[0].amax((1, 2)) > LEAST_SHARE).nonzero()[:, 0]
-            shifts, fit, weights = shifts[:, which], fit[:, which], weights[:, which]
-            pictures = pictures.some(which)
+            if len(which) < len(pictures.seen):
+                shifts, fit, weights = shifts[:, which], fit[:, which], weights[:, which]
+                pictures = pictures.some(which)
         found = Moved(moved(pictures.seen, shifts[0])[None], shifts, fit)
         return Brought(found, weights, pictures.finer, together(found, weights))
 

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from vidref.model.aligner import Moved, shares
+from vidref.model.aligner import Moved, local_correlation, middle
 from vidref.model.recogniser import Recogniser
 from vidref.training.perceptual import PerceptualEncoder
 
-OF_LIKENESS, OF_CHOICE = 0.02, 0.3
-"""Parts of the loss of the aligner, beside the error of its shifts."""
+OF_LIKENESS = 0.02
+"""The part of local likeness in the loss of the aligner, beside the error of its shifts."""
 
 
 def blur_matrices(detail: Tensor, size: int) -> Tensor:
@@ -84,23 +84,7 @@ def misplaced(found: Moved, target: Tensor, belongs: Tensor, same: Tensor) -> Te
     for shrink in (4, 16):
         differ = middle(unlike(found, target, shrink)).mean((2, 3))
         apart = apart + OF_LIKENESS * (differ * same).sum() / same.sum().clamp(min=1)
-    return apart + OF_CHOICE * chosen_unlike(found, target, same)
-
-
-def chosen_unlike(found: Moved, target: Tensor, same: Tensor) -> Tensor:
-    """How unlike the target its references are where they are taken, for faces with several.
-
-    The error of a picture says little about which of two photographs suits a place better, for an
-    even mixture of both is never far off: without this each place took the same of all.
-    """
-    several = same.sum(1) > 1
-    if not several.any():
-        return found.fit.sum() * 0
-    with torch.no_grad():
-        differ = unlike(found, target, 2)
-        differ = functional.interpolate(differ, found.fit.shape[-2:], mode="area")[several]
-    share = shares(found.fit[several], same[several].to(differ))
-    return middle((share * differ).sum(1)).mean()
+    return apart
 
 
 def unlike(found: Moved, target: Tensor, shrink: int) -> Tensor:
@@ -123,25 +107,6 @@ def shifts_of(maps: Tensor, side: int) -> Tensor:
     seen = place @ maps.transpose(2, 3)
     moved_by = seen[..., :2] / seen[..., 2:] - place[:, :2]
     return moved_by.transpose(2, 3).reshape(*maps.shape[:2], 2, side, side)
-
-
-def middle(x: Tensor) -> Tensor:
-    """What lies over the face itself and not beside it: an eighth of the side is left out."""
-    edge = x.shape[-1] // 8
-    return x[..., edge : x.shape[-1] - edge, edge : x.shape[-1] - edge]
-
-
-def local_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Correlation of two grey pictures (B, 1, h, w) in the window of 9 px about each place."""
-
-    def mean(x: Tensor) -> Tensor:
-        return functional.avg_pool2d(x, 9, 1, 4, count_include_pad=False)
-
-    first, second = a - mean(a), b - mean(b)
-    both = mean(first * second)
-    # flat windows say nothing about place
-    spread = (mean(first.square()) * mean(second.square()) + 1e-6).sqrt()
-    return both / spread
 
 
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vidref.errors import ModelError, SettingsError
-from vidref.model.aligner import Moved, together
+from vidref.model.aligner import Moved, small, suiting, together
 from vidref.model.bundle import RestorerNetwork, fill, is_own, load_network, save_bundle
 from vidref.model.config import RestorerConfig
 from vidref.model.context import Reference
@@ -54,7 +54,7 @@ class Trained(nn.Module):
     def __init__(self, network: RestorerNetwork) -> None:
         super().__init__()
         self.context, self.denoiser = network.context, network.denoiser
-        self.aligner, self.bring = network.aligner, network.bring
+        self.aligner, self.bring, self.decode = network.aligner, network.bring, network.codec.decode
 
     def forward(
         self,
@@ -83,8 +83,11 @@ class Trained(nn.Module):
             return self.denoiser(z_t, z_lq, t, tokens, mask), None
         found = self.bring(z_lq, references)
         slots = torch.arange(references.shape[1], device=counts.device)
-        weights = (slots[None] < counts[:, None]) & ~no_context[:, None]
-        shown = together(found, weights.to(z_t.dtype))
+        weights = ((slots[None] < counts[:, None]) & ~no_context[:, None]).to(z_t.dtype)
+        with torch.no_grad():
+            seen = small(self.decode(z_lq).float())
+            weights = suiting(weights, small(references), found.shifts, seen)
+        shown = together(found, weights)
         return self.denoiser(z_t, z_lq, t, tokens, mask, shown), found
 
 
