@@ -2,9 +2,9 @@
 
 Tokens tell a network who somebody is; only pixels tell it what their eye looks like. All crops are
 aligned by five points already, so what is left is small: a smooth field of shifts, found by a small
-network from both pictures and from how alike their places are. Where there are several references,
-each place takes them by a softmax of how well they suit it, so any number may be shown to a network
-that was trained with one or two.
+network from both pictures and from how alike their places are. Of several references a face takes
+those that, in place, agree with it most, so any number may be shown to a network that was trained
+with one or two.
 """
 
 from __future__ import annotations
