@@ -9,22 +9,25 @@ import pytest
 
 PICTURES = """
 import numpy as np
-from vidref.pipeline.memory import give_back_large_blocks
+from vidref.pipeline.memory import large_blocks_given_back
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
 
-if not give_back_large_blocks():
-    raise SystemExit(3)
+def look():
+    bytearray(30 * 2**20)  # the first large block that is freed is the one glibc learns from
+    for _ in range(40):
+        pictures = [np.ones(n * 2**19, np.uint8) for n in (6, 3, 5, 7)]
+        kept.extend(np.ones(200, np.uint8) for _ in range(20))
+    held = [np.ones(5 * 2**19, np.uint8) for _ in range(40)]
+    kept.extend(np.ones(300, np.uint8) for _ in range(40))
+
 kept, before = [], resident()
-bytearray(30 * 2**20)  # the first large block that is freed is the one glibc learns from
-for _ in range(40):
-    pictures = [np.ones(n * 2**19, np.uint8) for n in (6, 3, 5, 7)]
-    kept += [np.ones(200, np.uint8) for _ in range(20)]
-held = [np.ones(5 * 2**19, np.uint8) for _ in range(40)]
-pins = [np.ones(300, np.uint8) for _ in range(40)]
-del held, pictures
-print(resident() - before)
+with large_blocks_given_back() as given_back:
+    if not given_back:
+        raise SystemExit(3)
+    look()
+    print(resident() - before)
 """
 
 

@@ -2,14 +2,15 @@
 
 glibc learns from the first large block that is freed to take all later ones from its heaps, one a
 thread, which pictures of several sizes then break into pieces that nothing fits. Measured on pass 1
-at 720p: 337 MiB at most in 100 frames, 353 in 2,000; with this 325 and 329.
+at 720p: 337 MiB at most in 100 frames, 353 in 2,000; with this 329, 331, and 340 in 6,000.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
@@ -17,12 +18,23 @@ LARGE_BYTES = 2**20
 """Blocks from this size on are pages of their own, given back as soon as they are freed."""
 KEPT_BYTES = 2**22
 """Free memory at the end of a heap up to this size is kept: asking for it anew costs time."""
+LEARNT_LARGE_BYTES, LEARNT_KEPT_BYTES = 2**25, 2**26
+"""What glibc ends up with by itself. Pass 2 needs it: its pictures are many, and the pages of every
+one would be made anew (measured, 95 ms of CPU a face instead of 55)."""
 
 
-@cache
-def give_back_large_blocks() -> bool:
-    """For the rest of the process; False where memory is managed otherwise (no glibc)."""
+@contextmanager
+def large_blocks_given_back() -> Iterator[bool]:
+    """For as long as it lasts; False where memory is managed otherwise (no glibc)."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
-        return False
-    return all((mallopt(MMAP_THRESHOLD, LARGE_BYTES), mallopt(TRIM_THRESHOLD, KEPT_BYTES)))
+        yield False
+        return
+    try:
+        yield _set(mallopt, LARGE_BYTES, KEPT_BYTES)
+    finally:
+        _set(mallopt, LEARNT_LARGE_BYTES, LEARNT_KEPT_BYTES)
+
+
+def _set(mallopt: Callable[[int, int], int], large: int, kept: int) -> bool:
+    return all((mallopt(MMAP_THRESHOLD, large), mallopt(TRIM_THRESHOLD, kept)))
