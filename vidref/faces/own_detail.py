@@ -62,7 +62,10 @@ def own_grain(grey: Plane, rebuilt: Plane) -> Plane | None:
     share = min(1.0, max(0.0, (level - NO_GRAIN) / (GRAIN - NO_GRAIN)))
     if share == 0:
         return None
-    there = noise_level(local_energy(rebuilt - blur(rebuilt, GRAIN_BAND)), grey)
+    high, wide = grey.shape
+    middle = (slice(high // 4, high - high // 4), slice(wide // 4, wide - wide // 4))
+    part = rebuilt[middle]  # the face itself says enough, in a quarter of the time
+    there = noise_level(local_energy(part - blur(part, GRAIN_BAND)), grey[middle])
     lacking = np.float32(share * math.sqrt(1 - min(1.0, there / level) ** 2))
     np.clip(fine, -WILDEST * level, WILDEST * level, out=fine)
     fine *= _spread((1 - structure_share(energy, level)) * lacking, fine)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.colour_match import THUMB_PX, Picture, Plane, as_float, sixteen_bits
+from vidref.faces.colour_match import THUMB_PX, Picture, Plane, as_float, sixteen_bits, thumbnail
 from vidref.faces.mask import face_mask, put_back
 
 REACH = 3
@@ -33,8 +33,6 @@ CHANGED, CHANGED_AT = 9.0, 1.5
 small pixels: at this difference the neighbour counts a third, at twice it next to nothing."""
 AVERAGED_AT = 0.75
 """Of a face's pixels in its frame, each way: what is finer flickers least and costs most."""
-STRIP = 16
-"""Small rows that are averaged at a time."""
 FLICKER = 1.5 / 255
 """A face as a whole is as bright as its frame says; changes well below this are a codec's."""
 
@@ -46,7 +44,7 @@ Way = NDArray[np.float32]
 class Moment:
     """A face in one frame: what is to be shown, and what of it is averaged (RGBA, for four channels
     are moved in half the time of three, as uint16); and its input in small: in grey, smoother for
-    the search of motion, and in RGBA, 0..1.
+    the search of motion, and a thumbnail (RGBA, 0..1).
 
     `ways` keeps the way to the moment before (-1) and after (1): each is looked for once.
     """
@@ -55,7 +53,7 @@ class Moment:
     coarse: NDArray[np.uint16]
     grey: NDArray[np.uint8]
     soft: NDArray[np.uint8]
-    small: NDArray[np.float32]
+    thumb: NDArray[np.float32]
     ways: dict[int, Way] = field(default_factory=dict)
 
 
@@ -74,7 +72,7 @@ def moment(crop: NDArray[Any], shown: Picture, size_px: float = math.inf) -> Mom
 
     side, coarse = _averaged_at(shown.shape[0], size_px), shown
     if side < shown.shape[0]:
-        coarse = np.asarray(cv2.resize(shown, (side, side), interpolation=cv2.INTER_AREA))
+        coarse = np.asarray(cv2.resize(shown, (side, side), interpolation=cv2.INTER_LINEAR))
     small = as_float(cv2.resize(crop, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA))
     grey = cv2.convertScaleAbs(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), alpha=255)
     return Moment(
@@ -82,7 +80,7 @@ def moment(crop: NDArray[Any], shown: Picture, size_px: float = math.inf) -> Mom
         np.asarray(cv2.cvtColor(sixteen_bits(coarse), cv2.COLOR_RGB2RGBA)),
         np.asarray(grey),
         np.asarray(cv2.GaussianBlur(grey, (0, 0), MOTION_AT)),
-        np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2RGBA)),
+        np.asarray(cv2.cvtColor(thumbnail(small), cv2.COLOR_RGB2RGBA)),
     )
 
 
@@ -92,29 +90,27 @@ def steadied(here: Moment, before: Sequence[Moment], after: Sequence[Moment]) ->
 
     around = [*_around(here, before, -1), *_around(here, after, 1)]
     if not around:
-        return Steadied(here.shown, _thumb(here.small, here.small))
-    small = _Mean(here.small)
+        return Steadied(here.shown, _thumb(here.thumb, here.thumb))
+    thumb, size = _Mean(here.thumb), (THUMB_PX, THUMB_PX)
     for one in around:
-        small.add(_carried(one.moment.small, one.way), one.share)
+        places = cv2.resize(_in_pixels(one.way, THUMB_PX), size)
+        share = np.asarray(cv2.resize(one.share, size))
+        thumb.add(_carried(one.moment.thumb, np.asarray(places)), share)
     side = here.coarse.shape[0]
+    part = put_back(side)
+    own = here.coarse[part].astype(np.float32)
+    mean = _Mean(own)
+    for one in around:
+        places = cv2.resize(_in_pixels(one.way, one.moment.coarse.shape[0]), (side, side))[part]
+        carried = _carried(one.moment.coarse, places).astype(np.float32)
+        mean.add(carried, cv2.resize(one.share, (side, side))[part])
+    apart = cv2.addWeighted(mean.mean, 1 / 65535, own, -1 / 65535, 0)
     change = np.zeros((side, side, 3), np.float32)
-    rows, columns = put_back(side)
-    for strip in _strips(side):
-        if strip.rows.stop <= rows.start or strip.rows.start >= rows.stop:
-            continue
-        own = here.coarse[strip.rows, columns].astype(np.float32)
-        mean = _Mean(own)
-        for one in around:
-            places = strip.enlarged(_in_pixels(one.way[strip.small], one.moment.coarse.shape[0]))
-            carried = _carried(one.moment.coarse, places[:, columns])
-            share = strip.enlarged(one.share[strip.small])[:, columns]
-            mean.add(carried.astype(np.float32), share)
-        apart = cv2.addWeighted(mean.mean, 1 / 65535, own, -1 / 65535, 0)
-        change[strip.rows, columns] = cv2.cvtColor(apart, cv2.COLOR_RGBA2RGB)
+    change[part] = cv2.cvtColor(apart, cv2.COLOR_RGBA2RGB)
     if side < here.shown.shape[0]:
         change = np.asarray(cv2.resize(change, here.shown.shape[:2]))
     change += here.shown
-    return Steadied(change, _thumb(here.small, small.mean))
+    return Steadied(change, _thumb(here.thumb, thumb.mean))
 
 
 @dataclass(frozen=True)
@@ -146,39 +142,6 @@ class _Mean:
 
         self.mean = np.asarray(cv2.blendLinear(self.mean, picture, self._weight, share))
         self._weight += share
-
-
-@dataclass(frozen=True)
-class _Strip:
-    """Rows of a picture that are worked on together, for they stay in the processor's cache, and
-    the small rows that they follow from; of what those give, `first` rows too many at the top."""
-
-    rows: slice
-    small: slice
-    first: int
-    scale: float
-
-    def enlarged(self, small: NDArray[np.float32]) -> NDArray[np.float32]:
-        import cv2
-
-        wide, high = (round(length * self.scale) for length in small.shape[1::-1])
-        full = np.asarray(cv2.resize(small, (wide, high)))
-        return full[self.first : self.first + self.rows.stop - self.rows.start]
-
-
-@cache
-def _strips(side: int) -> tuple[_Strip, ...]:
-    """All of a picture of this side; one strip where small pixels hold no whole number of its."""
-    each, rest = divmod(side, SMALL_PX)
-    if rest:
-        return (_Strip(slice(0, side), slice(0, SMALL_PX), 0, side / SMALL_PX),)
-    found = []
-    for top in range(0, SMALL_PX, STRIP):
-        first = max(0, top - 1)
-        small = slice(first, min(SMALL_PX, top + STRIP + 1))
-        rows = slice(top * each, (top + STRIP) * each)
-        found.append(_Strip(rows, small, (top - first) * each, each))
-    return tuple(found)
 
 
 def _in_pixels(way: Way, side: int) -> NDArray[np.float32]:
@@ -230,12 +193,11 @@ def _thumb(own: NDArray[np.float32], steady: NDArray[np.float32]) -> Picture:
     """
     import cv2
 
-    mask = face_mask(SMALL_PX)
+    mask = face_mask(THUMB_PX)
     change = mask.ravel() @ (own - steady)[..., :3].reshape(-1, 3) / mask.sum()
     power = float(change @ change) / 3
     change *= np.float32(power / (power + FLICKER**2))
-    thumb = cv2.resize(steady, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(thumb, cv2.COLOR_RGBA2RGB) + change, np.float32)
+    return np.asarray(cv2.cvtColor(steady, cv2.COLOR_RGBA2RGB) + change, np.float32)
 
 
 def _carried(picture: NDArray[Any], places: NDArray[np.float32]) -> NDArray[Any]:

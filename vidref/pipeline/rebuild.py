@@ -236,10 +236,11 @@ def as_tensor(picture: NDArray[Any]) -> Any:
     import torch
 
     values = np.empty((3, *picture.shape[:2]), np.float32)
-    for plane, channel in zip(values, cv2.split(picture), strict=True):
-        plane[...] = channel
-    top = np.iinfo(picture.dtype).max if np.issubdtype(picture.dtype, np.integer) else 1
-    values *= np.float32(2 / top)
+    if np.issubdtype(picture.dtype, np.integer):
+        picture = as_float(picture)
+    for number, plane in enumerate(values):
+        cv2.extractChannel(picture, number, plane)
+    values *= 2
     values -= 1
     return torch.from_numpy(values)
 
