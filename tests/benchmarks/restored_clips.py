@@ -57,6 +57,7 @@ TRUTH_COLUMNS = (
     "shake",
     "warp_error",
     "warp_ratio",
+    "warp_ratio_inside",
 )
 REAL_COLUMNS = (
     "identity_input",
@@ -66,6 +67,7 @@ REAL_COLUMNS = (
     "shake",
     "warp_error",
     "warp_ratio",
+    "warp_ratio_inside",
 )
 SHEET_FRAMES = 3
 PHOTOS = 3
@@ -304,6 +306,7 @@ def verdicts(rows: Sequence[Row]) -> list[Row]:
                 before, "identity_deviation"
             )
             line["temporal error / truth's"] = number(mine, "warp_ratio")
+            line["the same inside the mask"] = number(mine, "warp_ratio_inside")
             other = measured.get(variant.replace("shared", "independent"))
             if other is not None:
                 line["temporal error / independent's"] = number(mine, "warp_error") / number(

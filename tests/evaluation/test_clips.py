@@ -68,13 +68,22 @@ def test_what_moves_with_the_truth_is_steady_and_what_flickers_is_not() -> None:
     base = np.clip((base - 127) * 6 + 127, 0, 255)
     first, second = base[:512, :512].astype(np.uint8), base[3:515, 2:514].astype(np.uint8)
 
+    def whole(*squares: np.ndarray) -> tuple[float, float]:
+        error, floor = warp_errors(*squares)
+        return error.whole, floor.whole
+
     darker = [(x * 0.8).astype(np.uint8) for x in (first, second)]
-    steady, floor = warp_errors(darker[1], darker[0], second, first)
-    unsteady, _ = warp_errors(second, darker[0], second, second)
-    still, _ = warp_errors(first, first, second, first)
+    steady, floor = whole(darker[1], darker[0], second, first)
+    unsteady, _ = whole(second, darker[0], second, second)
+    still, _ = whole(first, first, second, first)
     assert floor < 3 and steady < 3
     assert unsteady > 3 * steady
     assert still > 2 * steady
+
+    flickering = second.copy()
+    flickering[90:110, 60:80] = 255 - flickering[90:110, 60:80]  # beyond the mask, in its square
+    error, floor_there = warp_errors(flickering, first, second, first)
+    assert error.inside == floor_there.inside and error.whole > floor_there.whole
 
 
 def test_shake_is_of_the_way_not_of_the_speed() -> None:

@@ -6,10 +6,13 @@ the aligned square; a frame is compared with the one before, carried along it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from vidref.evaluation import metrics
+from vidref.faces.mask import face_mask
 
 MOVES_ALONG = 12.0
 """Levels of 255: where the guide itself differs by more, something appeared or disappeared."""
@@ -17,10 +20,19 @@ INNER = (slice(82, 481), slice(56, 456))
 """The face in the 512 px square."""
 
 
+@dataclass(frozen=True)
+class WarpError:
+    """Mean differences in levels of 255: over the whole face, and where at least half of a
+    restoration is shown; the rest is the input's own, which no restoration may touch."""
+
+    whole: float
+    inside: float
+
+
 def warp_errors(
     now: np.ndarray, before: np.ndarray, guide_now: np.ndarray, guide_before: np.ndarray
-) -> tuple[float, float]:
-    """Mean difference (levels of 255) of a square and the one before carried along the motion.
+) -> tuple[WarpError, WarpError]:
+    """Mean difference of a square and the one before carried along the motion.
 
     Of the measured face and of the guide itself; only where the guide can be carried along, for
     what appears or disappears is no restoration's fault.
@@ -29,10 +41,14 @@ def warp_errors(
     floor = np.abs(guide_now.astype(np.float32) - carried(guide_before, flow)).mean(2)
     steady = np.zeros(floor.shape, bool)
     steady[INNER] = floor[INNER] < MOVES_ALONG
-    if not steady.any():
-        return 0.0, 0.0
     error = np.abs(now.astype(np.float32) - carried(before, flow)).mean(2)
-    return float(error[steady].mean()), float(floor[steady].mean())
+    return _over(error, steady), _over(floor, steady)
+
+
+def _over(error: np.ndarray, steady: np.ndarray) -> WarpError:
+    inside = steady & (face_mask(error.shape[0]) >= 0.5)
+    means = (float(error[part].mean()) if part.any() else 0.0 for part in (steady, inside))
+    return WarpError(*means)
 
 
 def backward_flow(now: np.ndarray, before: np.ndarray) -> np.ndarray:

@@ -109,8 +109,10 @@ def measure_clip(
     if embeddings:
         mean = unit(np.sum(embeddings, axis=0))
         found["identity_spread"] = 1 - float(np.mean([one @ mean for one in embeddings]))
-    if found.get(f"warp_error_{word}"):
-        found["warp_ratio"] = found["warp_error"] / found[f"warp_error_{word}"]
+    for place in ("", "_inside"):
+        if found.get(f"warp_error{place}_{word}"):
+            ratio = found[f"warp_error{place}"] / found[f"warp_error{place}_{word}"]
+            found[f"warp_ratio{place}"] = ratio
     return found, series
 
 
@@ -203,8 +205,10 @@ def compare_in_time(series: Series, run: list[View], word: str) -> None:
         step = 1 - float(before.guide_embedding @ view.guide_embedding)
         series.add(f"identity_step_{word}", step)
     error, floor = warp_errors(view.square, before.square, view.guide_square, before.guide_square)
-    series.add("warp_error", error)
-    series.add(f"warp_error_{word}", floor)
+    series.add("warp_error", error.whole)
+    series.add(f"warp_error_{word}", floor.whole)
+    series.add("warp_error_inside", error.inside)
+    series.add(f"warp_error_inside_{word}", floor.inside)
     if len(run) == 3:
         points = [one.points for one in run if one.points is not None]
         guide_points = [one.guide_points for one in run if one.guide_points is not None]
