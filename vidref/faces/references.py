@@ -22,7 +22,7 @@ WANTED = 5
 BEST_SHARE = 0.1
 NEAR_BEST = 0.75
 """A view worse than this share of the best one would blur what the best one shows."""
-NEAR_SHARPEST = 0.9
+NEAR_SHARPEST = 0.93
 """So would one with less than this share of the detail that the sharpest has; how it is turned or
 lit may differ more. It keeps a short clip from filling up with its least spoilt views."""
 AS_GOOD = 0.95
