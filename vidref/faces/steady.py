@@ -9,7 +9,6 @@ no state, so it does not matter where reading began.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,8 +30,6 @@ all this: with that of the true clips the error left was a third of what it was 
 CHANGED, CHANGED_AT = 9.0, 1.5
 """Levels of 255 by which the input may differ from its carried neighbour, under a blur of so many
 small pixels: at this difference the neighbour counts a third, at twice it next to nothing."""
-AVERAGED_AT = 0.75
-"""Of a face's pixels in its frame, each way: what is finer flickers least and costs most."""
 FLICKER = 1.5 / 255
 """A face as a whole is as bright as its frame says; changes well below this are a codec's."""
 
@@ -42,15 +39,14 @@ Way = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """A face in one frame: what is to be shown, and what of it is averaged (RGBA, for four channels
-    are moved in half the time of three, as uint16); and its input in small: in grey, smoother for
-    the search of motion, and a thumbnail (RGBA, 0..1).
+    """A face in one frame: what is to be shown (RGBA, for four channels are moved in half the time
+    of three, as uint16), and its input in small: in grey, smoother for the search of motion, and a
+    thumbnail (RGBA, 0..1).
 
     `ways` keeps the way to the moment before (-1) and after (1): each is looked for once.
     """
 
-    shown: Picture
-    coarse: NDArray[np.uint16]
+    shown: NDArray[np.uint16]
     grey: NDArray[np.uint8]
     soft: NDArray[np.uint8]
     thumb: NDArray[np.float32]
@@ -65,19 +61,14 @@ class Steadied:
     thumb: Picture
 
 
-def moment(crop: NDArray[Any], shown: Picture, size_px: float = math.inf) -> Moment:
-    """`crop` is the input's aligned square, of any dtype; `shown` the same square in 0..1, of a
-    face that has `size_px` in its frame: what is much finer than that is not averaged."""
+def moment(crop: NDArray[Any], shown: Picture) -> Moment:
+    """`crop` is the input's aligned square, of any dtype; `shown` the same square in 0..1."""
     import cv2
 
-    side, coarse = _averaged_at(shown.shape[0], size_px), shown
-    if side < shown.shape[0]:
-        coarse = np.asarray(cv2.resize(shown, (side, side), interpolation=cv2.INTER_LINEAR))
     small = as_float(cv2.resize(crop, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA))
     grey = cv2.convertScaleAbs(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), alpha=255)
     return Moment(
-        shown,
-        np.asarray(cv2.cvtColor(sixteen_bits(coarse), cv2.COLOR_RGB2RGBA)),
+        np.asarray(cv2.cvtColor(sixteen_bits(shown), cv2.COLOR_RGB2RGBA)),
         np.asarray(grey),
         np.asarray(cv2.GaussianBlur(grey, (0, 0), MOTION_AT)),
         np.asarray(cv2.cvtColor(thumbnail(small), cv2.COLOR_RGB2RGBA)),
@@ -88,29 +79,19 @@ def steadied(here: Moment, before: Sequence[Moment], after: Sequence[Moment]) ->
     """This moment, averaged with those before and after it, of which the nearest come first."""
     import cv2
 
-    around = [*_around(here, before, -1), *_around(here, after, 1)]
-    if not around:
-        return Steadied(here.shown, _thumb(here.thumb, here.thumb))
-    thumb, size = _Mean(here.thumb), (THUMB_PX, THUMB_PX)
-    for one in around:
-        places = cv2.resize(_in_pixels(one.way, THUMB_PX), size)
-        share = np.asarray(cv2.resize(one.share, size))
-        thumb.add(_carried(one.moment.thumb, np.asarray(places)), share)
-    side = here.coarse.shape[0]
-    part = put_back(side)
-    own = here.coarse[part].astype(np.float32)
-    mean = _Mean(own)
-    for one in around:
-        places = cv2.resize(_in_pixels(one.way, one.moment.coarse.shape[0]), (side, side))[part]
-        carried = _carried(one.moment.coarse, places).astype(np.float32)
-        mean.add(carried, cv2.resize(one.share, (side, side))[part])
-    apart = cv2.addWeighted(mean.mean, 1 / 65535, own, -1 / 65535, 0)
-    change = np.zeros((side, side, 3), np.float32)
-    change[part] = cv2.cvtColor(apart, cv2.COLOR_RGBA2RGB)
-    if side < here.shown.shape[0]:
-        change = np.asarray(cv2.resize(change, here.shown.shape[:2]))
-    change += here.shown
-    return Steadied(change, _thumb(here.thumb, thumb.mean))
+    side = here.shown.shape[0]
+    part, size = put_back(side), (THUMB_PX, THUMB_PX)
+    result = as_float(np.asarray(cv2.cvtColor(here.shown, cv2.COLOR_RGBA2RGB)))
+    shown, thumb = _Mean(here.shown[part].astype(np.float32)), _Mean(here.thumb)
+    for one in (*_around(here, before, -1), *_around(here, after, 1)):
+        places = cv2.resize(_in_pixels(one.way, one.moment.shown.shape[0]), (side, side))[part]
+        carried = _carried(one.moment.shown, places).astype(np.float32)
+        shown.add(carried, cv2.resize(one.share, (side, side))[part])
+        places = np.asarray(cv2.resize(_in_pixels(one.way, THUMB_PX), size))
+        thumb.add(_carried(one.moment.thumb, places), np.asarray(cv2.resize(one.share, size)))
+    mean = cv2.cvtColor(shown.mean, cv2.COLOR_RGBA2RGB)
+    result[part] = cv2.multiply(mean, (1 / 65535,) * 4)
+    return Steadied(result, _thumb(here.thumb, thumb.mean))
 
 
 @dataclass(frozen=True)
@@ -150,12 +131,6 @@ def _in_pixels(way: Way, side: int) -> NDArray[np.float32]:
     places = way * scale
     places += (scale - 1) / 2
     return places
-
-
-def _averaged_at(side: int, size_px: float) -> int:
-    """The side at which a square is averaged."""
-    enough = math.ceil(AVERAGED_AT * size_px / SMALL_PX) * SMALL_PX if size_px < side else side
-    return min(side, enough)
 
 
 def _step(here: Moment, other: Moment, direction: int) -> Way:

@@ -219,7 +219,7 @@ def _moment(work: _Work) -> Moment:
     while work.view.placement.size_px <= (side := work.shown.shape[0]) / 2 >= LEAST_SIDE:
         half = cv2.resize(work.shown, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
         work.shown = np.asarray(half)
-    return moment(work.crop, work.shown, work.view.placement.size_px)
+    return moment(work.crop, work.shown)
 
 
 def _unbroken(track: int, frames: Iterable[_Moments]) -> Iterator[Moment]:
