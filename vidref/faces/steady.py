@@ -26,7 +26,7 @@ SMALL_PX = 128
 """Motion is looked for, and change noticed, at this size: noise and blocks are averaged away."""
 MOTION_AT = 1.5
 """Deviation, in small pixels, of the blur under which motion is looked for. Motion is what limits
-all this: with that of the true clips the error left was a third of what it was without the blur."""
+all this: along that of the true clips the flicker above the truth's fell from 0.45 to 0.07."""
 CHANGED, CHANGED_AT = 9.0, 1.5
 """Levels of 255 by which the input may differ from its carried neighbour, under a blur of so many
 small pixels: at this difference the neighbour counts a third, at twice it next to nothing."""
