@@ -144,9 +144,12 @@ def moved(pictures: Tensor, shifts: Tensor) -> Tensor:
     )
 
 
-def small(pictures: Tensor) -> Tensor:
-    """(..., 1, S / 8, S / 8): what of pictures (..., 3, S, S) a degraded one may still show."""
-    grey = functional.avg_pool2d(pictures.flatten(0, -4).mean(1, keepdim=True), COARSE)
+def small(pictures: Tensor, shrink: int = COARSE) -> Tensor:
+    """Pictures (..., 3, S, S) in grey and so many times smaller, (..., 1, S / shrink, S / shrink).
+
+    As by default they show what a degraded one may still show.
+    """
+    grey = functional.avg_pool2d(pictures.flatten(0, -4).mean(1, keepdim=True), shrink)
     return grey.view(*pictures.shape[:-3], *grey.shape[-3:])
 
 

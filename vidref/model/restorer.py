@@ -212,12 +212,12 @@ class Restorer:
         noise = torch.stack([person_noise(sampling.seed, face.person, shape) for face in padded])
         contexts = [face.context for face in padded]
         if sampling.combine == "concatenated":
-            told, shares = (
+            told, parts = (
                 [self._concatenated(contexts)],
                 [torch.ones(self.batch, device=self.device)],
             )
         else:
-            told, shares = self._one_by_one(contexts, plain=sampling.combine == "average")
+            told, parts = self._one_by_one(contexts, plain=sampling.combine == "average")
         nothing = self._null(self.batch, told[0][0].shape[1])
         no_crop = torch.zeros_like(z_lq)
         brought = [
@@ -236,7 +236,7 @@ class Restorer:
                 found: Tensor = self.network.denoiser(z_t, crop, times, tokens, mask, picture)
                 return found.float()
 
-            return guided(predict, sampling.guidance, shares)
+            return guided(predict, sampling.guidance, parts)
 
         with self._precision():
             scheduler = build_scheduler(self.config.diffusion, sampling.solver)

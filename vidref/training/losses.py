@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from vidref.model.aligner import Moved, local_correlation, middle
+from vidref.model.aligner import Moved, local_correlation, middle, small
 from vidref.model.recogniser import Recogniser
 from vidref.training.perceptual import PerceptualEncoder
 
@@ -93,8 +93,7 @@ def unlike(found: Moved, target: Tensor, shrink: int) -> Tensor:
     It asks for the place alone, light and colour may differ.
     """
     count = found.pictures.shape[1]
-    seen = functional.avg_pool2d(found.pictures.flatten(0, 1).mean(1, keepdim=True), shrink)
-    wanted = functional.avg_pool2d(target.mean(1, keepdim=True), shrink)
+    seen, wanted = small(found.pictures, shrink).flatten(0, 1), small(target, shrink)
     differ = 1 - local_correlation(seen, wanted.repeat_interleave(count, 0))
     return differ.view(len(target), count, *differ.shape[-2:])
 
