@@ -32,6 +32,7 @@ from tests.people_clips import Portrait, frames_of, write_pictures
 from tests.tool import PASS, command, environment
 from vidref.model.loading import load_restorer
 from vidref.model.restorer import Face, Sampling
+from vidref.pipeline.cores import model_threads
 from vidref.pipeline.plan_file import load_plan, save_plan
 from vidref.settings import Settings
 
@@ -136,7 +137,7 @@ def report(folder: Path, frames: int, short: int, long: int, rounds: int) -> str
     return "\n".join(
         [
             f"{frames} frames of {SIZE[0]}x{SIZE[1]} with one face, medians of {rounds} rounds in "
-            f"turns, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} on "
+            f"turns, the model on {model_threads()} thread(s), load {os.getloadavg()[0]:.1f} on "
             f"{cores} cores when the last ended. In place of the model, where its cost is "
             "left out, one that computes nothing on crops of 512 px.",
             "",
@@ -168,6 +169,7 @@ def clip_with_plan(folder: Path, frames: int, face: Portrait = FACE) -> tuple[Pa
 
 def model_seconds(faces: int) -> tuple[float, float]:
     """The bundled model alone on so many faces, in calls of its own batch: wall and CPU time."""
+    torch.set_num_threads(model_threads())
     model = load_restorer("bundled", "cpu")
     size = model.crop_px
     face = Face(torch.zeros(3, size, size), "somebody", model.remember([]))

@@ -17,6 +17,7 @@ from vidref.fleet.requests import Wanted, requests_of, settings_of
 from vidref.fleet.schedule import Schedule, Terms
 from vidref.fleet.state import BatchState, ClipRow, Request
 from vidref.fleet.summary import write_page
+from vidref.pipeline.cores import usable_cores
 
 STATE_FOLDER, STATE_FILE, PEOPLE, PAGE = ".vidref-batch", "state.sqlite", "people", "batch.html"
 PAGE_EVERY_S = 15.0
@@ -134,7 +135,7 @@ def _pools(engine: Engine, wanted: Wanted) -> Iterator[tuple[Pool, Pool]]:
             yield workers, joiners
             return
         gpus = count_gpus() if settings.model.device in ("auto", "cuda") else 0
-        usual = gpus * PER_GPU or max(1, (os.cpu_count() or 1) // (settings.threads or 10**6))
+        usual = gpus * PER_GPU or max(1, usable_cores() // (settings.threads or 10**6))
         pool = LocalPool(engine.workers or usual, gpus, engine.make_worker)
         stack.callback(pool.close)
         yield pool, pool
@@ -146,7 +147,7 @@ def _with_threads(wanted: Wanted) -> Wanted:
         return wanted
     return Wanted(
         wanted.output,
-        {**wanted.flags, "threads": os.cpu_count() or 1},
+        {**wanted.flags, "threads": usable_cores()},
         wanted.config,
         wanted.references,
         wanted.patterns,

@@ -37,6 +37,7 @@ from vidref.fleet.units import (
 from vidref.media.deinterlace import CombWatch
 from vidref.media.segments import Cut
 from vidref.media.stills import is_stills
+from vidref.pipeline.cores import model_threads
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.restore import NO_PACK, restore_clip, restore_pictures
 from vidref.pipeline.result import RestoreResult
@@ -62,7 +63,6 @@ class Worker:
         self._described: dict[tuple[Any, ...], KnownModel] = {}
         self._packs: dict[tuple[Any, ...], FacePack] = {}
         self._prepared: tuple[tuple[Any, ...], Target, Restoration] | None = None
-        self._usual_threads = 0
 
     def run(self, ticket: int, unit: Unit, tell: Tell) -> None:
         """Do a unit; whatever happens is told, and nothing is raised."""
@@ -191,11 +191,9 @@ class Worker:
 
         from vidref.pipeline.restoration import open_model
 
-        if not self._usual_threads:
-            self._usual_threads = torch.get_num_threads()
-        threads = settings.threads or self._usual_threads
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)  # several workers share this machine
+        torch.set_num_threads(model_threads(settings.threads))
+        if settings.threads:
+            cv2.setNumThreads(settings.threads)  # several workers share this machine
         wanted = settings.model
         key = (wanted.where, wanted.device, wanted.dtype)
         if key not in self._models:

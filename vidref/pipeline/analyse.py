@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -38,10 +38,11 @@ def analyse_clip(
     settings: Settings,
     on_progress: OnProgress = ignore_progress,
     pack: FacePack | None = None,
+    on_face: Callable[[], None] = lambda: None,
 ) -> plan.Plan:
     """Find everyone in `source`, gather evidence for each, decide which faces to restore.
 
-    `pack` is one that is warm already.
+    `pack` is one that is warm already; `on_face` is called as soon as there is a face.
     """
     if source == PIPE:
         raise InputError(
@@ -55,7 +56,7 @@ def analyse_clip(
     likeness = likeness_for(pack)
     footage = footage_of(source, settings)
     with large_blocks_given_back():
-        seen = look_at(footage, pack, wanted.detect_every, on_progress)
+        seen = look_at(footage, pack, wanted.detect_every, on_progress, on_face)
     seen = with_more_views(with_faces(seen, footage, pack), footage, pack, likeness)
     people = find_people(seen, named, likeness, wanted.sure)
     wish = Wish(wanted.people, wanted.min_face, wanted.max_faces)

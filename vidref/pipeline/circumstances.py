@@ -6,7 +6,6 @@ A job that goes on under other circumstances would have a seam in it where they 
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import av
 
 from vidref.faces.photos import find_people
+from vidref.pipeline.cores import model_threads
 from vidref.pipeline.late_model import KnownModel
 from vidref.pipeline.same_source import fingerprint
 from vidref.pipeline.target import Target
@@ -41,7 +41,7 @@ def circumstances(
         "vidref": __version__,
         "FFmpeg": ".".join(map(str, av.library_versions["libavcodec"])),
         "torch": version("torch"),
-        "the model's threads": str(_threads(settings)),
+        "the model's threads": str(model_threads(settings.threads)),
         "the processor": platform.machine(),
         "the faces in one call": str(model.batch),
     }
@@ -53,12 +53,6 @@ def circumstances(
         if name not in NOT_SEEN:
             found[f"the setting {name}"] = str(value)
     return found
-
-
-def _threads(settings: Settings) -> int:
-    """How many torch will use, as far as can be said before it is imported."""
-    told = settings.threads or os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1
-    return int(told) if str(told).isdecimal() else 1
 
 
 def _photos(folder: Path) -> str:

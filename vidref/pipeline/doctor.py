@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import platform
 import time
 from importlib import metadata
@@ -14,6 +13,7 @@ import av.codec
 import numpy as np
 
 from vidref.media.families import FAMILIES, HARDWARE
+from vidref.pipeline.cores import model_threads, usable_cores
 
 PACKAGES = ("vidref", "av", "numpy", "torch", "diffusers", "insightface", "onnxruntime")
 TRIAL_FRAMES = 48
@@ -44,7 +44,7 @@ def _versions() -> dict[str, str]:
 def _devices() -> dict[str, str]:
     import torch
 
-    devices = {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} used by the model"}
+    devices = {"cpu": f"{usable_cores()} cores, {model_threads()} used by the model"}
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         memory = properties.total_memory / 2**30

@@ -1,11 +1,12 @@
-"""The model of a run: known by name from the beginning, loaded when the first face needs it.
+"""The model of a run: known by name from the beginning, loaded when there is a face.
 
-Loading it takes seconds, most of them for torch and diffusers; a clip without a face to restore
-never pays them.
+Loading it takes seconds, most of them for torch and diffusers. A clip without a face never pays
+them, and with the first face it begins beside the search for the others.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from vidref.model.found import describe_bundle, is_foreign
@@ -35,15 +36,33 @@ class LateModel:
 
     def __init__(self, settings: Settings, warm: CropRestorer | None = None) -> None:
         """`warm` is one that is loaded already."""
-        self._settings, self._model = settings, warm
+        self._settings = settings
+        self._loading: Future[CropRestorer] | None = None
+        if warm is not None:
+            self._loading = Future()
+            self._loading.set_result(warm)
+        self.known: KnownModel
         wanted = settings.model
-        if warm is None and (is_foreign(wanted.where) or wanted.device not in NEEDS_NO_TORCH):
-            self.get()
-        self.known: KnownModel = self._model or describe_bundle(wanted.where)
+        if warm is None and not is_foreign(wanted.where) and wanted.device in NEEDS_NO_TORCH:
+            self.known = describe_bundle(wanted.where)
+        else:
+            self.known = self.get()
+
+    def begin(self) -> None:
+        """Load it in a thread of its own, unless that was begun before."""
+        if self._loading is None:
+            with_one = ThreadPoolExecutor(1, "vidref-model")
+            self._loading = with_one.submit(_load, self._settings)
+            with_one.shutdown(wait=False)
 
     def get(self) -> CropRestorer:
-        if self._model is None:
-            from vidref.pipeline.restoration import open_model
+        """The model; what went wrong with it is raised here."""
+        self.begin()
+        assert self._loading is not None
+        return self._loading.result()
 
-            self._model = open_model(self._settings)
-        return self._model
+
+def _load(settings: Settings) -> CropRestorer:
+    from vidref.pipeline.restoration import open_model
+
+    return open_model(settings)

@@ -105,9 +105,13 @@ class Seen:
 
 
 def look_at(
-    footage: Footage, pack: FacePack, detect_every: int | None, on_progress: OnProgress
+    footage: Footage,
+    pack: FacePack,
+    detect_every: int | None,
+    on_progress: OnProgress,
+    on_face: Callable[[], None] = lambda: None,
 ) -> Seen:
-    """Follow every face from the first picture to the last."""
+    """Follow every face from the first picture to the last; `on_face` is called with the first."""
     watcher = Watcher(pack, detect_every or DETECT_EVERY)
     views: dict[int, Views] = {}
     pts, times, turns, sizes = array("q"), array("d"), array("b"), array("i")
@@ -127,6 +131,8 @@ def look_at(
             rgb = _once(partial(upright_rgb, view.image, turn, aspect))
             # A shot's last frame is always looked at, so that no face ends before its shot does.
             found = watcher.see(view.index, view.time_s, rgb, whole=view.ends_shot)
+            if found and not views:
+                on_face()
             for track, face in found:
                 measurer.measure(views.setdefault(track, Views()), view, rgb, face)
             now = time.monotonic()

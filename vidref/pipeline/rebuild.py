@@ -26,6 +26,7 @@ from vidref.media.colour import Colour, write_rgb
 from vidref.media.frames import Frame, Passing
 from vidref.model.loading import CropRestorer
 from vidref.model.restorer import Face, PersonContext, Sampling
+from vidref.pipeline.cores import short_turns
 from vidref.pipeline.identity import IdentityWatch
 from vidref.pipeline.square_view import SquareView, colour_of, look
 from vidref.pipeline.stream import run_ahead
@@ -95,6 +96,10 @@ class Rebuilder:
 
     def stream(self, items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         """The same items in the same order; at most `depth` wait between two stages."""
+        with short_turns():
+            yield from self._through(items, depth)
+
+    def _through(self, items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         # Between stages that hold pictures of faces a batch is enough to keep all of them busy.
         few = min(depth, self._model.batch)
         cropped = run_ahead(self._cropped(run_ahead(items, depth)), few)

@@ -11,6 +11,7 @@ from vidref.media.colour import Colour
 from vidref.media.frames import Frame
 from vidref.model.loading import CropRestorer, load_restorer
 from vidref.model.restorer import Sampling
+from vidref.pipeline.cores import model_threads
 from vidref.pipeline.evidence import Evidence, gather
 from vidref.pipeline.identity import IdentityWatch
 from vidref.pipeline.plan import Plan
@@ -67,11 +68,10 @@ class Restoration:
 
 
 def open_model(settings: Settings) -> CropRestorer:
-    """The model that the settings name, on the device and with the threads that they name."""
+    """The model that the settings name, on the device and with the threads that they leave it."""
     import torch
 
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(model_threads(settings.threads))
     wanted = settings.model
     return load_restorer(wanted.where, wanted.device, wanted.dtype)
 

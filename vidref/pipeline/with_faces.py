@@ -50,7 +50,7 @@ def rebuild_clip(
     check_sidecar(output, settings.output.overwrite)
     late = LateModel(settings, model)
     if output == PIPE:
-        plan = find_faces(source, settings, on_progress)
+        plan = find_faces(source, settings, on_progress, late)
         return _without_job(source, output, target, settings, on_progress, plan, late)
     return _as_job(source, output, settings, on_progress, target, late)
 
@@ -65,7 +65,7 @@ def rebuild_pictures(
     """A photo or a folder of frames."""
     check_sidecar(output, settings.output.overwrite)
     late = LateModel(settings, model)
-    plan = find_faces(source, settings, on_progress)
+    plan = find_faces(source, settings, on_progress, late)
     if not has_work(plan):
         result, _ = write_stills(source, output, settings, on_progress)
         told = (nothing_to_do(plan), *plan.notes, *result.warnings)
@@ -78,11 +78,11 @@ def rebuild_pictures(
     return replace(result, warnings=told, sidecar=beside, plan=plan)
 
 
-def find_faces(source: Path, settings: Settings, on_progress: OnProgress) -> Plan:
-    """The plan that the user gave, or a new analysis."""
+def find_faces(source: Path, settings: Settings, on_progress: OnProgress, late: LateModel) -> Plan:
+    """The plan that the user gave, or a new analysis, beside which the model is loaded."""
     given = settings.faces.plan
     if given is None:
-        return analyse_clip(source, settings, on_progress)
+        return analyse_clip(source, settings, on_progress, on_face=late.begin)
     plan = load_plan(given)
     check_source(plan, given, source)
     return plan
@@ -113,7 +113,7 @@ def _as_job(
         if job.plan_path.exists():
             plan = load_plan(job.plan_path)
         else:
-            plan = find_faces(source, settings, on_progress)
+            plan = find_faces(source, settings, on_progress, late)
             save_plan(plan, job.plan_path)
         if not has_work(plan):
             return _without_job(source, output, target, settings, on_progress, plan, late)
