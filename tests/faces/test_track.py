@@ -228,6 +228,16 @@ def test_a_lone_face_is_embedded_about_once_a_second():
     assert [len(track.appearances) for track in tracks] == [10, 10]
 
 
+def test_a_face_unlike_itself_for_a_while_is_one_track_and_embedded_about_once_a_second():
+    stage = Stage()
+    for i in range(10 * RATE):
+        turned_away = 2 * RATE <= i < 5 * RATE or 7 * RATE <= i < 8 * RATE
+        stage.play({1 if turned_away else 0: (200 + i / 2, 150)})
+    (track,) = stage.tracks()
+    assert len(track.frames) == 10 * RATE
+    assert stage.embedded <= 24  # once a second, and thrice at each of the four changes
+
+
 def test_a_calm_face_is_looked_at_now_and_then_and_a_lively_one_more_often():
     def share(step: float) -> float:
         stage = Stage()

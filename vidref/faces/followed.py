@@ -16,7 +16,7 @@ from vidref.faces.paths import Appearance, Sighting
 Embed = Callable[[Sequence[DetectedFace]], NDArray[np.float32]]
 
 
-@dataclass
+@dataclass(eq=False)
 class Followed:
     """A face being followed."""
 
@@ -36,6 +36,9 @@ class Followed:
     """Looks in a row that showed somebody unlike."""
     believed: bool = False
     crowded: bool = False
+    replaced_by: Followed | None = None
+    """Who was found in its very place while it looked unlike itself: most likely the same face. As
+    long as that one is followed, this one is neither looked for nor missing."""
 
     def likeness(self, vector: NDArray[np.float32] | None) -> float | None:
         if vector is None or self.mean is None:

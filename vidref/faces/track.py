@@ -8,6 +8,7 @@ is known again by its embedding, which is asked for only where it can decide som
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,9 +60,13 @@ NEARBY = 1.5
 """Distance, in face sizes, at which someone missing could be the one who is found."""
 UNWATCHED_S = 0.25
 """A face that was missed for longer shows by its embedding that it is still the same."""
+VERY_PLACE = 0.5
+"""Overlap with a face that looks unlike itself, from which what is found is in its place."""
 UNLIKE = 0.3
 """How far below the pack's own limit a cosine must be to rule a person out."""
 WEAK_DOUBT = 2.0
+MOST_CHANGE = math.log(3)
+"""How much larger or smaller someone may come back within two seconds."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +114,12 @@ class Tracker:
 
     def look(self, index: int, time_s: float, whole: bool = False) -> Look:
         """Where frame `index` should be looked at before it is pushed."""
-        believed = [face for face in self._faces if face.believed]
+        active = self._active()
+        believed = [face for face in active if face.believed]
         since = index - self._whole_at if self._whole_at is not None else self._detect_every
         just_lost = any(face.misses == 1 for face in believed)
         whole = whole or since >= self._detect_every or (just_lost and since >= 2)
-        near = [face for face in self._faces if whole or self._is_due(face, index, time_s)]
+        near = [face for face in active if whole or self._is_due(face, index, time_s)]
         return Look(whole, tuple(self._window(face, time_s) for face in near))
 
     def push(
@@ -141,7 +147,9 @@ class Tracker:
         places = [placement_of(face.landmarks_xy) for face in faces]
         kept = distinct(places, [face.score for face in faces])
         frame = Finds(index, time_s, [faces[i] for i in kept], [places[i] for i in kept], embed)
-        searched = [face for face in self._faces if look.whole or self._was_near(face, look, frame)]
+        searched = [
+            face for face in self._active() if look.whole or self._was_near(face, look, frame)
+        ]
         for face in self._faces:
             face.motion.go(time_s, time_s - face.seen_s if face.misses else 0.0)
         result: list[int | None] = [None] * len(faces)
@@ -213,13 +221,17 @@ class Tracker:
         place, _ = face.motion.ahead(frame.time_s, frame.time_s - face.seen_s)
         return any(overlap(place, near) > 0.5 for near in look.near)
 
+    def _active(self) -> list[Followed]:
+        """Those who are followed, but the ones whose place another has taken."""
+        return [face for face in self._faces if face.replaced_by not in self._faces]
+
     def _is_real(self, face: Followed) -> bool:
         return face.believed or len(face.sightings) >= min(NEEDED, self._looks)
 
     def _associate(self, frame: Finds) -> list[tuple[Followed, int]]:
         """Pairs of a face followed and the number of a face found."""
         strong = [i for i, face in enumerate(frame.faces) if face.score >= self._strong_score]
-        followed = [f for f in self._faces if frame.time_s - f.seen_s <= FOLLOWED_S]
+        followed = [f for f in self._active() if frame.time_s - f.seen_s <= FOLLOWED_S]
         frame.need(self._doubtful(followed, frame))
         pairs = self._match(followed, strong, frame)
         taken = {number for _, number in pairs}
@@ -241,7 +253,7 @@ class Tracker:
         """Faces found that could be one or another, or someone hidden, or are due for a check."""
         costs = self._costs(followed, list(range(len(frame.faces))), frame)
         doubtful = set(ambiguous(costs))
-        missing = [face for face in self._faces if face.misses and face.believed]
+        missing = [face for face in self._active() if face.misses and face.believed]
         for row, number in assign(costs):
             face, place = followed[row], frame.places[number]
             rivals = [f for f in missing if f is not face]
@@ -285,7 +297,13 @@ class Tracker:
     ) -> Followed:
         """Someone who was lost a moment ago and looks the same, or else a new face."""
         busy = {face.id for face, _ in pairs}
-        lost = [f for f in self._faces if f.id not in busy and f.believed and f.mean is not None]
+        size = frame.places[number].size_px
+        lost = [
+            f
+            for f in self._faces
+            if f.id not in busy and f.believed and f.mean is not None
+            if abs(math.log(size / f.motion.placement.size_px)) < MOST_CHANGE
+        ]
         if lost:
             frame.need([number])
             vector = frame.vectors.get(number)
@@ -294,11 +312,22 @@ class Tracker:
             if alike[0][0] >= self._same_person and clear:
                 face = alike[0][1]
                 face.motion.restart(frame.places[number], frame.time_s)
+                self._take_place(face)
                 return face
         motion = Motion(frame.places[number], frame.time_s)
         face = Followed(self._new_id(), motion, frame.time_s, [])
         self._faces.append(face)
+        self._take_place(face)
         return face
+
+    def _take_place(self, face: Followed) -> None:
+        """Whoever looks unlike himself where `face` is now is neither looked for nor missing."""
+        face.replaced_by = None
+        here = face.motion.placement
+        for other in self._active():
+            in_place = overlap(other.motion.placement, here) > VERY_PLACE
+            if other is not face and other.strikes and in_place:
+                other.replaced_by = face
 
     def _new_id(self) -> int:
         self._next_id += 1
@@ -320,7 +349,7 @@ class Tracker:
             face.strikes += 1  # A bad view, or somebody else: the next look tells.
         elif number in frame.vectors:
             face.remember(frame.index, frame.time_s, frame.vectors[number])
-        others = (f for f in self._faces if f is not face)
+        others = (f for f in self._active() if f is not face)
         face.crowded = any(overlap(f.motion.placement, place) > TOUCHING for f in others)
 
     def _miss(self, searched: list[Followed], frame: Finds) -> None:
