@@ -12,7 +12,7 @@ from vidref.faces.likeness import Likeness
 from vidref.faces.people import Answer, Appearance, join_tracks, name_people
 
 LIKENESS = Likeness(
-    same=0.5, doubtful=0.4, margin=0.1, agrees=0.25, joins=0.4, closer=0.3, spread=0.05
+    same=0.5, doubtful=0.4, margin=0.1, agrees=0.25, joins=0.4, perhaps=0.3, closer=0.3, spread=0.05
 )
 RNG = np.random.default_rng(0)
 FACES = np.linalg.qr(RNG.normal(size=(64, 64)))[0].astype(np.float32)
@@ -151,8 +151,59 @@ def acting(track, first, share):
 def test_a_face_that_changes_a_great_deal_is_known_by_looks_with_one_expression():
     tracks = [acting(1, 0, 0.9), acting(2, 5, -0.5)]
     cosine = float(tracks[0].face @ tracks[1].face)
-    assert LIKENESS.closer < cosine < LIKENESS.joins
+    assert LIKENESS.perhaps < cosine < LIKENESS.joins
     assert [p.tracks for p in join_tracks(tracks, LIKENESS)] == [(1, 2)]
     # Nobody is two people because a single look is like somebody else's.
     strict = replace(LIKENESS, same=0.999)
     assert [p.tracks for p in join_tracks(tracks, strict)] == [(1,), (2,)]
+
+
+def dressed(appearance, colour, shared=0.0):
+    """The same, in clothes of one colour; `shared` of them has the colour that all wear."""
+    clothes = np.zeros(8, np.float32)
+    clothes[colour] = 1 - shared
+    clothes[7] = shared
+    return replace(appearance, clothes=clothes)
+
+
+def in_doubt():
+    """Two shots whose faces may be one person, and two others with faces unlike anyone's."""
+    one, other = seen(0, 0, 2, 1, likeness=1.0), seen(0, 3, 5, 2, likeness=1.0)
+    doubtful = (0.35 * FACES[0] + np.sqrt(1 - 0.35**2) * FACES[9]).astype(np.float32)
+    other = replace(other, embeddings=np.tile(doubtful, (2, 1)), qualities=np.full(2, 0.8))
+    return one, other, seen(1, 6, 8, 3), seen(2, 6, 8, 4)
+
+
+def test_clothes_that_nobody_else_wears_decide_where_faces_leave_it_in_doubt():
+    one, other, third, fourth = in_doubt()
+    assert len(join_tracks([one, other, third, fourth], LIKENESS)) == 4
+    tracks = [dressed(one, 1), dressed(other, 1), dressed(third, 2), dressed(fourth, 3)]
+    people = join_tracks(tracks, LIKENESS)
+    assert [person.tracks for person in people] == [(1, 2), (3,), (4,)]
+    assert people[0].confidence == pytest.approx(0.5)
+
+
+def test_clothes_say_nothing_where_others_wear_them_too_or_nobody_elses_are_known():
+    one, other, third, fourth = in_doubt()
+    in_suits = [dressed(track, k, 0.9) for k, track in enumerate((one, other, third, fourth))]
+    assert len(join_tracks(in_suits, LIKENESS)) == 4
+    assert len(join_tracks([dressed(one, 1), dressed(other, 1), dressed(third, 2)], LIKENESS)) == 3
+
+
+def test_clothes_never_join_faces_that_are_unlike_or_visible_together_or_as_like_a_third():
+    one, other, third, fourth = in_doubt()
+    rest = [dressed(third, 2), dressed(fourth, 3)]
+    unlike = dressed(seen(5, 3, 5, 2), 1)
+    assert len(join_tracks([dressed(one, 1), unlike, *rest], LIKENESS)) == 4
+    at_once = dressed(replace(other, first_s=1), 1)
+    assert len(join_tracks([dressed(one, 1), at_once, *rest], LIKENESS)) == 4
+    rival = dressed(replace(other, track=5, first_s=9, last_s=10), 4)
+    rival = replace(rival, embeddings=rival.embeddings @ _turned(9, 10))
+    people = join_tracks([dressed(one, 1), dressed(other, 1), *rest, rival], LIKENESS)
+    assert len(people) == 5
+
+
+def _turned(one, other):
+    """Exchanges two people's directions, so that somebody else is just as like the first."""
+    swap = np.eye(64) - np.outer(FACES[one] - FACES[other], FACES[one] - FACES[other])
+    return swap.astype(np.float32)

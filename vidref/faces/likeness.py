@@ -29,8 +29,12 @@ AGREES = 0.6
 JOINS = 1.2
 """One stranger in ten thousand. At 0.9 a singer and a blurred face in his audience (cuts-and-crowd)
 became one person; a person in two pieces has less evidence, but never somebody else's."""
-CLOSER = 0.95
-"""From here to `JOINS` two tracks are worth a closer look: one stranger in five hundred."""
+PERHAPS = 0.95
+"""From here to `JOINS` other evidence may make two tracks one: one stranger in seven hundred."""
+CLOSER = 0.75
+"""From here to `JOINS` two tracks are worth a closer look: one stranger in a hundred. A single look
+at half a second of a singer (cuts-and-crowd) had 0.43 to his other shot, and many have 0.51; his
+0.47 to a listener became 0.34."""
 SPREAD = 0.12
 """How wide the step from no to yes is."""
 
@@ -49,8 +53,10 @@ class Likeness:
     """From here a photo agrees with the other photos of its folder."""
     joins: float
     """From here two tracks of one clip are one person."""
+    perhaps: float
+    """From here to `joins` looks that agree, or clothes that nobody else wears, decide."""
     closer: float
-    """From here to `joins` they may be: more views of both are worth reading."""
+    """From here to `joins` more views of both are worth reading."""
     spread: float
 
     def certainty(self, cosine: float, limit: float) -> float:
@@ -66,6 +72,7 @@ def likeness_for(pack: FacePack) -> Likeness:
         margin=MARGIN * unit,
         agrees=AGREES * unit,
         joins=JOINS * unit,
+        perhaps=PERHAPS * unit,
         closer=CLOSER * unit,
         spread=SPREAD * unit,
     )

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from vidref.faces.clothes import Clothes
 from vidref.faces.geometry import Placement
 from vidref.faces.motion import measured, placed
 from vidref.faces.smooth import smooth
@@ -54,6 +55,8 @@ class Track:
     appearances: tuple[Appearance, ...]
     parts: tuple[int, ...] = ()
     """Ids that pieces of it had while it was followed."""
+    clothes: Clothes | None = None
+    """What is worn below the face, where that was asked."""
 
     @property
     def first(self) -> int:

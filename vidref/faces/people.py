@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from vidref.faces.clothes import ALIKE, TOLD_APART, Clothes, clothes_alike
 from vidref.faces.likeness import Embedding, Likeness, mean_face
 
 LEAST_WEIGHT = 0.02
@@ -21,6 +22,11 @@ ENOUGH_LOOKS, AGREEING = 5, 0.03
 """Of tracks whose means are in doubt, this share of the pairs of looks must reach the limit for a
 name (0.74). Measured: strangers of split dev (133,585 pairs) reach 0.67, in even worse light 0.70;
 a woman acting joy and rage, 0.50 to 0.61 by her means, has 0.74 to 0.81."""
+LEAST_YES = 0.5
+"""Confidence of a joint that rests on more than the mean faces."""
+OTHERS_DRESSED = 2
+"""Others of the clip whose clothes must be known before anybody's say something: where all wear
+dark suits, as in a parliament, clothes say nothing."""
 _EMPTY: NDArray[np.float32] = np.zeros((0, 1), np.float32)
 
 
@@ -36,6 +42,8 @@ class Appearance:
     """A few views of it (n, d); n may be 0."""
     qualities: NDArray[np.float32]
     """The quality of those views (n,)."""
+    clothes: Clothes | None = None
+    """What is worn below it; None where that was not asked, or is not in the picture."""
 
     @property
     def face(self) -> Embedding | None:
@@ -86,8 +94,73 @@ def join_tracks(appearances: Sequence[Appearance], likeness: Likeness) -> list[P
     """People in the order of their first appearance; the most alike are joined first.
 
     Each step joins the two most alike of all that may be one, then compares their mean face anew.
-    Where the means leave it in doubt, looks of both that are surely one person count as a yes.
+    Where the means leave it in doubt, looks of both that are surely one person count as a yes, and
+    so, in the end, do clothes that nobody else wears.
     """
+    people = _joined_by_face(appearances, likeness)
+    while (pair := _dressed_alike(people, likeness)) is not None:
+        one, other = pair
+        both = (*one.appearances, *other.appearances)
+        sums = np.sum([_evidence(a, appearances) for a in both], axis=0)
+        joined = Person(both, _unit(sums), min(one.confidence, other.confidence, LEAST_YES))
+        people = [joined if p is one else p for p in people if p is not other]
+    return sorted(people, key=lambda person: min(a.first_s for a in person.appearances))
+
+
+def faces_in_doubt(
+    people: Sequence[Person], likeness: Likeness, least: float, lead: float = -np.inf
+) -> list[tuple[Person, Person]]:
+    """Pairs who may be one person: at least so alike, and each other's likeliest by this lead.
+
+    Everyone counts as a rival, also who is visible at the same time: where a stranger is as alike,
+    being alike says little.
+    """
+    known = [person for person in people if person.face is not None]
+    if len(known) < 2:
+        return []
+    faces = np.stack([person.face for person in known if person.face is not None])
+    cosines = faces @ faces.T
+    np.fill_diagonal(cosines, -1.0)
+    found = []
+    for i, j in np.argwhere(np.triu((cosines >= least) & (cosines < likeness.joins), 1)):
+        rivals = max(np.delete(cosines[i], j).max(), np.delete(cosines[j], i).max(), -1.0)
+        if cosines[i, j] >= rivals + lead and may_be_one(known[i], known[j]):
+            found.append((float(cosines[i, j]), known[i], known[j]))
+    return [(one, other) for _, one, other in sorted(found, key=lambda item: -item[0])]
+
+
+def _dressed_alike(people: Sequence[Person], likeness: Likeness) -> tuple[Person, Person] | None:
+    """Two whose faces leave it in doubt, and whose clothes are alike and nobody else's are."""
+    for one, other in faces_in_doubt(people, likeness, likeness.perhaps, likeness.margin):
+        alike = _clothes_alike(one, other)
+        others = [
+            rival
+            for person in people
+            if person is not one and person is not other
+            for mine in (one, other)
+            if (rival := _clothes_alike(mine, person)) is not None
+        ]
+        if alike is None or alike < ALIKE or len(others) < 2 * OTHERS_DRESSED:
+            continue
+        if max(others) <= alike - TOLD_APART:
+            return one, other
+    return None
+
+
+def _clothes_alike(one: Person, other: Person) -> float | None:
+    """As they are dressed in the two shots in which they are dressed most alike."""
+    return max(
+        (
+            clothes_alike(a.clothes, b.clothes)
+            for a in one.appearances
+            for b in other.appearances
+            if a.clothes is not None and b.clothes is not None
+        ),
+        default=None,
+    )
+
+
+def _joined_by_face(appearances: Sequence[Appearance], likeness: Likeness) -> list[Person]:
     groups = [[appearance] for appearance in appearances]
     sums = np.stack([_evidence(a, appearances) for a in appearances]) if appearances else _EMPTY
     sure = np.ones(len(groups))
@@ -123,12 +196,11 @@ def join_tracks(appearances: Sequence[Appearance], likeness: Likeness) -> list[P
         stale = (nearest == i) | (nearest == j) | (rows == i)
         nearest[stale] = cosines[stale].argmax(axis=1)
         nearest[again > cosines[rows, nearest]] = i
-    people = [
+    return [
         Person(tuple(group), _unit(sums[k]) if sums[k].any() else None, float(sure[k]))
         for k, group in enumerate(groups)
         if group
     ]
-    return sorted(people, key=lambda person: min(a.first_s for a in person.appearances))
 
 
 def _looks_agree(
@@ -141,7 +213,7 @@ def _looks_agree(
     """
     agreed = np.zeros(cosines.shape, bool)
     enough = np.array([len(a.embeddings) >= ENOUGH_LOOKS for a in appearances], bool)
-    doubtful = (cosines >= likeness.closer) & (cosines < likeness.joins)
+    doubtful = (cosines >= likeness.perhaps) & (cosines < likeness.joins)
     for i, j in np.argwhere(np.triu(doubtful & enough & enough[:, None], 1)):
         pairs = appearances[i].embeddings @ appearances[j].embeddings.T
         agreed[i, j] = agreed[j, i] = np.quantile(pairs, 1 - AGREEING) >= likeness.same
@@ -151,7 +223,7 @@ def _looks_agree(
 def _believe(cosines: NDArray[np.float32], agreed: NDArray[np.bool_], likeness: Likeness) -> None:
     """Where looks agree, a doubt is taken for the least yes."""
     yes = np.nextafter(np.float32(likeness.joins), np.float32(1))
-    cosines[agreed & (cosines >= likeness.closer) & (cosines < likeness.joins)] = yes
+    cosines[agreed & (cosines >= likeness.perhaps) & (cosines < likeness.joins)] = yes
 
 
 def name_people(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidref.faces.candidates import Candidate
+from vidref.faces.clothes import Clothes, clothes_of, mean_clothes
 from vidref.faces.geometry import Placement, points_of
 from vidref.faces.likeness import Embedding, Likeness
 from vidref.faces.pack import FacePack, aligned
-from vidref.faces.paths import Appearance, Track
-from vidref.faces.people import Person, join_tracks, may_be_one
+from vidref.faces.paths import Appearance, Presence, Track, TrackFrame
+from vidref.faces.people import Person, faces_in_doubt, join_tracks
 from vidref.faces.track import SMALLEST_EMBEDDED_PX
 from vidref.pipeline.footage import Footage
 from vidref.pipeline.looking import Seen
@@ -23,6 +26,12 @@ ViewKey = tuple[int, Placement]
 
 BRIEF_S = 8.0
 """A longer track has been recognised often enough."""
+LOOKS = 24
+"""How many moments of a brief track are enough, its best views among them."""
+DRESSED = 6
+"""Moments of a track at which it is seen what is worn."""
+OTHERS = 8
+"""How many others are looked at, to know what people wear here."""
 
 
 def key_of(view: Candidate) -> ViewKey:
@@ -32,17 +41,32 @@ def key_of(view: Candidate) -> ViewKey:
 def embed_views(
     views: Iterable[Candidate], seen: Seen, footage: Footage, pack: FacePack
 ) -> dict[ViewKey, Embedding]:
-    """How the recogniser sees each view; pictures are read one at a time."""
-    by_pts: dict[int, list[Candidate]] = {}
-    for view in views:
-        by_pts.setdefault(int(seen.pts[view.frame]), []).append(view)
+    """How the recogniser sees each view."""
+    return _embed(map(key_of, views), seen, footage, pack)
+
+
+def _embed(
+    keys: Iterable[ViewKey], seen: Seen, footage: Footage, pack: FacePack
+) -> dict[ViewKey, Embedding]:
+    by_frame: dict[int, list[Placement]] = {}
+    for frame, placement in keys:
+        by_frame.setdefault(frame, []).append(placement)
     found: dict[ViewKey, Embedding] = {}
-    for pts, image in footage.again(by_pts):
-        rgb = upright_rgb(image, footage.turns(image), footage.pixel_aspect)
-        crops = [aligned(rgb, points_of(view.placement).astype(np.float32)) for view in by_pts[pts]]
-        for view, vector in zip(by_pts[pts], pack.embed_aligned(crops), strict=True):
-            found[key_of(view)] = vector
+    for frame, rgb in _pictures(by_frame, seen, footage):
+        places = by_frame[frame]
+        crops = [aligned(rgb, points_of(place).astype(np.float32)) for place in places]
+        for place, vector in zip(places, pack.embed_aligned(crops), strict=True):
+            found[frame, place] = vector
     return found
+
+
+def _pictures(
+    frames: Iterable[int], seen: Seen, footage: Footage
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Frames by their numbers, read again one at a time."""
+    by_pts = {int(seen.pts[frame]): frame for frame in frames}
+    for pts, image in footage.again(by_pts):
+        yield by_pts[pts], upright_rgb(image, footage.turns(image), footage.pixel_aspect)
 
 
 def with_faces(seen: Seen, footage: Footage, pack: FacePack) -> Seen:
@@ -64,48 +88,92 @@ def with_faces(seen: Seen, footage: Footage, pack: FacePack) -> Seen:
 
 
 def with_more_views(seen: Seen, footage: Footage, pack: FacePack, likeness: Likeness) -> Seen:
-    """The same, with more looks at tracks of which it is in doubt whether they are one person."""
-    people = join_tracks([appearance_of(track, seen) for track in seen.tracks], likeness)
-    doubtful = {track for person in _in_doubt(people, likeness) for track in person.tracks}
+    """The same, with more looks at tracks of which it is in doubt whether they are one person.
+
+    Where that leaves it in doubt, it is also seen what they and others wear.
+    """
+    doubtful = _tracks_of(_worth_a_look(_people(seen, likeness), likeness))
     more = {
-        track.id: _other_views(track, seen.views[track.id].candidates.best)
+        track.id: _other_moments(track, seen)
         for track in seen.tracks
-        if track.id in doubtful and track.id in seen.views and _is_brief(track)
+        if track.id in doubtful and _is_brief(track)
     }
-    vectors = embed_views([view for views in more.values() for view in views], seen, footage, pack)
+    vectors = _embed(chain(*more.values()), seen, footage, pack)
     tracks = []
     for track in seen.tracks:
-        looks = [_appearance(view, vectors) for view in more.get(track.id, [])]
+        looks = [Appearance(frame, vectors[frame, at]) for frame, at in more.get(track.id, [])]
         looks = sorted([*track.appearances, *looks], key=lambda look: look.index)
         tracks.append(replace(track, appearances=tuple(looks)))
-    return replace(seen, tracks=tracks)
+    return _with_clothes(replace(seen, tracks=tracks), footage, likeness)
 
 
-def _in_doubt(people: Sequence[Person], likeness: Likeness) -> Iterator[Person]:
-    """Those who may be somebody else of them too."""
-    known = [(person, person.face) for person in people if person.face is not None]
-    if not known:
-        return
-    faces = np.stack([face for _, face in known])
-    cosines = np.triu(faces @ faces.T, 1)
-    for pair in np.argwhere((cosines >= likeness.closer) & (cosines < likeness.joins)):
-        one, other = (known[k][0] for k in pair)
-        if may_be_one(one, other):
-            yield from (one, other)
+def _with_clothes(seen: Seen, footage: Footage, likeness: Likeness) -> Seen:
+    """The same, with the clothes of those about whom they may decide, and of some of the others."""
+    people = _people(seen, likeness)
+    pairs = faces_in_doubt(people, likeness, likeness.perhaps, likeness.margin)
+    if not pairs:
+        return seen
+    asked = _tracks_of(pairs)
+    others = [person for person in people if not asked & set(person.tracks)]
+    tracks = {track.id: track for track in seen.tracks}
+    longest = [max(person.tracks, key=lambda id: len(tracks[id].frames)) for person in others]
+    longest.sort(key=lambda id: -len(tracks[id].frames))
+    moments: dict[int, list[tuple[int, Placement]]] = {}
+    for id in [*asked, *longest[:OTHERS]]:
+        for frame in _spread(
+            [f for f in tracks[id].frames if f.presence is Presence.SEEN], DRESSED
+        ):
+            moments.setdefault(frame.index, []).append((id, frame.placement))
+    worn: dict[int, list[Clothes]] = {}
+    for index, rgb in _pictures(moments, seen, footage):
+        for id, placement in moments[index]:
+            if (clothes := clothes_of(rgb, placement)) is not None:
+                worn.setdefault(id, []).append(clothes)
+    return replace(
+        seen,
+        tracks=[
+            replace(track, clothes=mean_clothes(worn[track.id])) if track.id in worn else track
+            for track in seen.tracks
+        ],
+    )
+
+
+def _people(seen: Seen, likeness: Likeness) -> list[Person]:
+    return join_tracks([appearance_of(track, seen) for track in seen.tracks], likeness)
+
+
+def _worth_a_look(people: Sequence[Person], likeness: Likeness) -> list[tuple[Person, Person]]:
+    """Those who may well be one, and those who are each other's likeliest or nearly so."""
+    likely = faces_in_doubt(people, likeness, likeness.perhaps)
+    return likely + faces_in_doubt(people, likeness, likeness.closer, -likeness.margin)
+
+
+def _tracks_of(pairs: Iterable[tuple[Person, Person]]) -> set[int]:
+    return {track for pair in pairs for person in pair for track in person.tracks}
 
 
 def _is_brief(track: Track) -> bool:
     return track.frames[-1].time_s - track.frames[0].time_s < BRIEF_S
 
 
-def _other_views(track: Track, views: Sequence[Candidate]) -> list[Candidate]:
-    """Its best views, but those of frames in which it was recognised already."""
+def _other_moments(track: Track, seen: Seen) -> list[ViewKey]:
+    """Its best views, and others so that there are enough; not those that were recognised."""
     known = {look.index for look in track.appearances}
-    return [
-        view
-        for view in views
-        if view.frame not in known and view.placement.size_px >= SMALLEST_EMBEDDED_PX
+    best = seen.views[track.id].candidates.best if track.id in seen.views else []
+    moments = {v.frame: v.placement for v in best if v.frame not in known}
+    rest = [
+        f
+        for f in track.frames
+        if f.presence is Presence.SEEN and f.index not in known and f.index not in moments
     ]
+    moments |= {f.index: f.placement for f in _spread(rest, max(0, LOOKS - len(moments)))}
+    return [(at, p) for at, p in moments.items() if p.size_px >= SMALLEST_EMBEDDED_PX]
+
+
+def _spread(frames: Sequence[TrackFrame], count: int) -> list[TrackFrame]:
+    """So many of them, evenly over their time."""
+    at = np.linspace(0, len(frames) - 1, min(count, len(frames)))
+    return [frames[round(k)] for k in at]
 
 
 def _appearance(view: Candidate, vectors: dict[ViewKey, Embedding]) -> Appearance:

@@ -13,8 +13,9 @@ from vidref.faces.people import Answer, Appearance, Verdict, join_tracks, name_p
 from vidref.faces.photos import NamedPerson
 from vidref.pipeline.looking import Seen
 
-LOOKS_APART_S = 0.15
-"""A face in doubt is looked at in every frame: such looks would outvote all others."""
+LOOKS_APART_S, LOOKS_APART = 0.15, 1 / 16
+"""A face in doubt is looked at in every frame: such looks would outvote all others. In a track of a
+second or two a sixteenth of its length is enough."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,11 @@ def appearance_of(track: Track, seen: Seen) -> Appearance:
     """What is known of a track's face, by looks that are some time apart."""
     moments = [f.time_s for f in track.frames if f.presence is Presence.SEEN]
     views = seen.views.get(track.id)
+    apart_s = min(LOOKS_APART_S, LOOKS_APART * (moments[-1] - moments[0]))
     looks: list[tuple[float, Embedding]] = []
     for look in track.appearances:
         time_s = float(seen.times_s[look.index])
-        if not looks or time_s - looks[-1][0] >= LOOKS_APART_S:
+        if not looks or time_s - looks[-1][0] >= apart_s:
             looks.append((time_s, look.vector))
     return Appearance(
         track.id,
@@ -84,6 +86,7 @@ def appearance_of(track: Track, seen: Seen) -> Appearance:
         moments[-1],
         np.stack([vector for _, vector in looks]) if looks else np.zeros((0, 0), np.float32),
         np.array([views.score_at(time_s) if views else 0.0 for time_s, _ in looks], np.float32),
+        track.clothes,
     )
 
 
