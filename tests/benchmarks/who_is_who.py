@@ -17,17 +17,21 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidref.faces.geometry import points_of
 from vidref.faces.likeness import Likeness, likeness_for, mean_face
 from vidref.faces.pack import TEMPLATE_112, FacePack, load_pack
-from vidref.faces.paths import Presence
 from vidref.faces.people import Answer, Appearance, join_tracks, name_people
 from vidref.faces.quality import measure
-from vidref.faces.watch import Watcher
+from vidref.pipeline.closer import with_faces, with_more_views
+from vidref.pipeline.footage import footage_of
+from vidref.pipeline.looking import look_at
+from vidref.pipeline.naming import appearance_of
+from vidref.pipeline.progress import ignore_progress
+from vidref.settings import Settings
 from vidref.training import face_augment
 from vidref.training.recogniser_data import People, hold_out, inner, read_people, same_scan
 
@@ -249,40 +253,23 @@ def clips(pack: FacePack) -> str:
 
 
 def watched(scene: Labelled, pack: FacePack) -> tuple[list[Appearance], dict[int, str]]:
-    """The tracks of a clip as pass 1 makes them, and the name of each by its label."""
-    watcher = Watcher(pack)
-    measured: dict[int, dict[int, float]] = {}
-    named: dict[int, Counter[str]] = {}
-    with av.open(str(DATA / "clips" / scene.clip)) as container:
-        for index, frame in enumerate(container.decode(video=0)):
-            if index in scene.cuts:
-                watcher.cut()
-            rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-            for track, face in watcher.see(index, float(frame.time), lambda rgb=rgb: rgb):
-                measured.setdefault(track, {})[index] = measure(rgb, face.landmarks_xy).score
-                x, y = face.landmarks_xy[:2].mean(0) / [rgb.shape[1], rgb.shape[0]]
-                for name, first, last, left, top, right, bottom in scene.people:
-                    if first <= index <= last and left <= x < right and top <= y < bottom:
-                        named.setdefault(track, Counter())[name] += 1
-    found, names = [], {}
-    for track in watcher.finish():
-        seen = [f.time_s for f in track.frames if f.presence is Presence.SEEN]
-        scores = measured[track.id]
-        nearest = [min(scores, key=lambda k: abs(k - a.index)) for a in track.appearances]
-        found.append(
-            Appearance(
-                track.id,
-                seen[0],
-                seen[-1],
-                np.array([a.vector for a in track.appearances], np.float32).reshape(
-                    len(nearest), -1
-                ),
-                np.array([scores[k] for k in nearest], np.float32),
-            )
-        )
-        votes = named.get(track.id)
+    """The tracks of a clip as `analyse` sees them, and the name of each by its label."""
+    footage = footage_of(DATA / "clips" / scene.clip, Settings.load(None, {"threads": 1}))
+    seen = with_faces(look_at(footage, pack, None, ignore_progress), footage, pack)
+    seen = with_more_views(seen, footage, pack, likeness_for(pack))
+    if scene.cuts:
+        found = tuple(seen.pts.tolist().index(pts) for pts in seen.shots[1:])
+        assert found == scene.cuts, f"{scene.clip}: cuts at {found}"
+    names = {}
+    for track in seen.tracks:
+        votes: Counter[str] = Counter()
+        for frame in track.frames:
+            x, y = points_of(frame.placement)[:2].mean(0) / seen.sizes[frame.index]
+            for name, first, last, left, top, right, bottom in scene.people:
+                if first <= frame.index <= last and left <= x < right and top <= y < bottom:
+                    votes[name] += 1
         names[track.id] = votes.most_common(1)[0][0] if votes else "someone not labelled"
-    return found, names
+    return [appearance_of(track, seen) for track in seen.tracks], names
 
 
 def _joined_rows(

@@ -18,9 +18,9 @@ Clothes = NDArray[np.float32]
 """Shares of colours, of sum one."""
 
 ALIKE = 0.66
-"""Overlap from which two wear the same. Of pairs of people in one picture, who are often dressed
-for one occasion, one in ten reaches it, of people of different pictures one in twenty-five
-(tests/benchmarks/results/who_is_who.md)."""
+"""Overlap from which two wear the same. Of 44 pairs of people in one picture, who are often dressed
+for one occasion, one in twenty reaches it, of 4,000 in different pictures one in twenty-two
+(tests/benchmarks/real_shots.py --clothes)."""
 TOLD_APART = 0.15
 """How much less alike than that anyone else's must be, or it is what people wear here."""
 HALF_ACROSS, BELOW = 0.8, (0.5, 1.7)

@@ -25,6 +25,9 @@ NEAR_BEST = 0.75
 NEAR_SHARPEST = 0.93
 """So would one with less than this share of the detail that the sharpest has; how it is turned or
 lit may differ more. It keeps a short clip from filling up with its least spoilt views."""
+AS_FINE = 0.85
+"""And one with less than this share of the finest sharpness: blur hides the codec's marks, and what
+it takes is not made good by that."""
 AS_GOOD = 0.95
 """What scores this share of the best view is as good, though it may not be in the best tenth: a
 short clip of even quality has more to show than one moment."""
@@ -77,6 +80,8 @@ def choose_self_references(
     fit = [view for view in views if view.quality.score >= least]
     sharpest = max((view.quality.detail * _less_outline(view) for view in fit), default=0.0)
     fit = [view for view in fit if view.quality.detail >= NEAR_SHARPEST * sharpest]
+    finest = max((view.quality.sharpness * _less_outline(view) for view in fit), default=0.0)
+    fit = [view for view in fit if view.quality.sharpness >= AS_FINE * finest]
     if looks_like is not None:
         fit = [v for v in fit if v.embedding is None or float(v.embedding @ looks_like) >= agrees]
     chosen: list[Candidate] = []
