@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any, cast
@@ -101,3 +102,43 @@ def test_shots_of_two_who_are_clearly_different_cost_no_second_look() -> None:
     people, read = people_of([SERIOUS, OTHER])
     assert people == [(0,), (1,)]
     assert read == []
+
+
+class Dressed(Clip):
+    """Four shots of twenty frames each; below the face is what is worn in that shot."""
+
+    def __init__(self, worn: list[tuple[int, int, int]]) -> None:
+        super().__init__()
+        self.worn = worn
+
+    def again(self, pts: Iterable[int]) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
+        for at in sorted(pts):
+            picture = np.full((240, 240, 3), (190, 150, 130), np.uint8)
+            picture[100:] = self.worn[at // 40]
+            yield at, av.video.frame.VideoFrame.from_ndarray(picture, format="rgb24")
+
+
+def people_dressed(worn: list[tuple[int, int, int]]) -> list[tuple[int, ...]]:
+    """The first two faces leave it in doubt whether they are one; the others are two more."""
+    faces = np.eye(4, dtype=np.float32)
+    faces[1] = 0.5 * faces[0] + np.sqrt(0.75) * faces[1]
+    tracks = [track(number, 40 * number, face) for number, face in enumerate(faces)]
+    tracks = [replace(t, frames=t.frames[:1] + t.frames[-1:]) for t in tracks]
+    tracks = [replace(t, appearances=t.appearances * 2) for t in tracks]
+    seen = Seen(
+        tracks, {}, np.arange(160), np.arange(160) / 10, (0, 40, 80, 120), np.zeros(160, np.int8),
+        np.full((160, 2), 240, np.int32),
+    )  # fmt: skip
+    of_shot = iter(faces)  # only the first two are looked at again, each in its last frame
+    pack = SimpleNamespace(embed_aligned=lambda crops: np.stack([next(of_shot) for _ in crops]))
+    closer = with_more_views(seen, cast(Footage, Dressed(worn)), cast(FacePack, pack), LIKENESS)
+    return sorted(tuple(t.id for t in who.tracks) for who in find_people(closer, [], LIKENESS))
+
+
+BLUE, RED, GREEN = (40, 60, 160), (170, 30, 30), (40, 120, 50)
+
+
+def test_clothes_seen_again_make_one_person_of_two_shots_in_doubt() -> None:
+    assert people_dressed([BLUE, BLUE, RED, GREEN]) == [(0, 1), (2,), (3,)]
+    assert people_dressed([BLUE, RED, RED, GREEN]) == [(0,), (1,), (2,), (3,)]
+    assert people_dressed([BLUE, BLUE, BLUE, GREEN]) == [(0,), (1,), (2,), (3,)]

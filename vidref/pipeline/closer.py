@@ -28,6 +28,8 @@ BRIEF_S = 8.0
 """A longer track has been recognised often enough."""
 LOOKS = 24
 """How many moments of a brief track are enough, its best views among them."""
+TRACKS_EACH = 4
+"""Of how many tracks of each person."""
 DRESSED = 6
 """Moments of a track at which it is seen what is worn."""
 OTHERS = 8
@@ -92,12 +94,9 @@ def with_more_views(seen: Seen, footage: Footage, pack: FacePack, likeness: Like
 
     Where that leaves it in doubt, it is also seen what they and others wear.
     """
-    doubtful = _tracks_of(_worth_a_look(_people(seen, likeness), likeness))
-    more = {
-        track.id: _other_moments(track, seen)
-        for track in seen.tracks
-        if track.id in doubtful and _is_brief(track)
-    }
+    brief = {track.id: track for track in seen.tracks if _is_brief(track)}
+    doubtful = _longest(_worth_a_look(_people(seen, likeness), likeness), brief)
+    more = {id: _other_moments(brief[id], seen) for id in doubtful}
     vectors = _embed(chain(*more.values()), seen, footage, pack)
     tracks = []
     for track in seen.tracks:
@@ -113,9 +112,10 @@ def _with_clothes(seen: Seen, footage: Footage, likeness: Likeness) -> Seen:
     pairs = faces_in_doubt(people, likeness, likeness.perhaps, likeness.margin)
     if not pairs:
         return seen
-    asked = _tracks_of(pairs)
-    others = [person for person in people if not asked & set(person.tracks)]
     tracks = {track.id: track for track in seen.tracks}
+    asked = _longest(pairs, tracks)
+    in_doubt = {id for pair in pairs for person in pair for id in person.tracks}
+    others = [person for person in people if not in_doubt & set(person.tracks)]
     longest = [max(person.tracks, key=lambda id: len(tracks[id].frames)) for person in others]
     longest.sort(key=lambda id: -len(tracks[id].frames))
     moments: dict[int, list[tuple[int, Placement]]] = {}
@@ -148,8 +148,13 @@ def _worth_a_look(people: Sequence[Person], likeness: Likeness) -> list[tuple[Pe
     return likely + faces_in_doubt(people, likeness, likeness.closer, -likeness.margin)
 
 
-def _tracks_of(pairs: Iterable[tuple[Person, Person]]) -> set[int]:
-    return {track for pair in pairs for person in pair for track in person.tracks}
+def _longest(pairs: Iterable[tuple[Person, Person]], tracks: dict[int, Track]) -> set[int]:
+    """A few tracks of each: a person who is in a film for an hour is not looked at throughout."""
+    found: set[int] = set()
+    for person in chain(*pairs):
+        own = [id for id in person.tracks if id in tracks]
+        found |= set(sorted(own, key=lambda id: -len(tracks[id].frames))[:TRACKS_EACH])
+    return found
 
 
 def _is_brief(track: Track) -> bool:
