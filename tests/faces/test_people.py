@@ -181,6 +181,7 @@ def test_clothes_that_nobody_else_wears_decide_where_faces_leave_it_in_doubt():
     people = join_tracks(tracks, LIKENESS)
     assert [person.tracks for person in people] == [(1, 2), (3,), (4,)]
     assert people[0].confidence == pytest.approx(0.5)
+    assert [person.by_clothes for person in people] == [True, False, False]
 
 
 def test_clothes_say_nothing_where_others_wear_them_too_or_nobody_elses_are_known():

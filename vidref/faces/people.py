@@ -60,6 +60,8 @@ class Person:
     face: Embedding | None
     confidence: float
     """That all its tracks are one person: of the least sure joint; 1 for a single track."""
+    by_clothes: bool = False
+    """Some were joined because their faces may be one person's and their clothes are."""
 
     @property
     def tracks(self) -> tuple[int, ...]:
@@ -102,7 +104,8 @@ def join_tracks(appearances: Sequence[Appearance], likeness: Likeness) -> list[P
         one, other = pair
         both = (*one.appearances, *other.appearances)
         sums = np.sum([_evidence(a, appearances) for a in both], axis=0)
-        joined = Person(both, _unit(sums), min(one.confidence, other.confidence, LEAST_YES))
+        sure = min(one.confidence, other.confidence, LEAST_YES)
+        joined = Person(both, _unit(sums), sure, by_clothes=True)
         people = [joined if p is one else p for p in people if p is not other]
     return sorted(people, key=lambda person: min(a.first_s for a in person.appearances))
 

@@ -13,6 +13,7 @@ from vidref.faces.people import Answer, Appearance, Verdict, join_tracks, name_p
 from vidref.faces.photos import NamedPerson
 from vidref.pipeline.looking import Seen
 
+BY_CLOTHES = "Shots were joined because the face may be the same and the clothes are: look at them."
 LOOKS_APART_S, LOOKS_APART = 0.15, 1 / 16
 """A face in doubt is looked at in every frame: such looks would outvote all others. In a track of a
 second or two a sixteenth of its length is enough."""
@@ -50,7 +51,12 @@ def find_people(
         verdicts = believed(verdicts)
     found = [
         _somebody(
-            tuple(tracks[id] for id in person.tracks), person.face, person.confidence, verdict
+            tuple(tracks[id] for id in person.tracks),
+            person.face,
+            person.confidence,
+            replace(verdict, reason=f"{verdict.reason} {BY_CLOTHES}")
+            if person.by_clothes
+            else verdict,
         )
         for person, verdict in zip(people, verdicts, strict=True)
     ]
