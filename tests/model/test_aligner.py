@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 import torch.nn.functional as functional
 
 from tests.model.small import ALIGNED, SIZE, picture, small_config, small_network
-from vidref.model.aligner import Moved, moved, small, suiting, taken, together
+from vidref.model.aligner import Moved, moved, small, suiting, together
 from vidref.model.bundle import RestorerNetwork
 from vidref.training.losses import misplaced
 from vidref.training.restorer import fits_within, widened
@@ -94,14 +93,3 @@ def test_the_reference_that_agrees_with_the_face_is_taken() -> None:
     found = suiting(torch.tensor([[1.0, 0.0, 1.0]]), references, shifts, blurred)[0]
     assert found[1] == 0 and found.max() == 1
     assert suiting(torch.zeros(1, 3), references, shifts, blurred).abs().max() == 0
-
-
-def test_what_is_finer_than_the_network_sees_is_taken_as_its_finest_band_was() -> None:
-    shown, other = picture(1)[None], picture(2)[None]
-    base = smooth(3)
-    assert taken(base + 0.5 * shown, shown).mean().item() == pytest.approx(0.5, abs=0.05)
-    assert taken(base, shown).mean() < 0.1 and taken(other, shown).mean() < 0.2
-    half = shown.clone()
-    half[..., SIZE // 2 :] = 0
-    share = taken(half, shown)
-    assert share[..., :20].mean() > 0.9 and share[..., -20:].mean() < 0.1

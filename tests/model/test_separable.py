@@ -42,3 +42,12 @@ def test_enlarging_is_what_torch_makes_of_it(small: int, large: int) -> None:
     assert torch.allclose(resized(image, small // 4), functional.avg_pool2d(image, 4)) and resized(
         image, 48
     ).shape == (2, 3, 48, 48)
+
+
+def test_a_blur_made_while_restoring_serves_a_gradient_later() -> None:
+    picture = torch.randn(1, 3, 48, 48)
+    with torch.inference_mode():
+        low_pass(picture, 1.3125)
+    picture.requires_grad_()
+    low_pass(picture, 1.3125).sum().backward()
+    assert picture.grad is not None and picture.grad.isfinite().all()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vidref.model.config import AlignerConfig
 from vidref.model.context import ResidualBlock
-from vidref.model.separable import linear, low_pass
+from vidref.model.separable import linear
 
 COMPARED = 16
 """Features by which places are compared."""
@@ -28,9 +28,6 @@ REACH = 3
 COARSE, CHOOSY = 8, 30.0
 """Pixels to a pixel when references are compared with a face; and by how many powers of e one of
 likeness 1 is taken rather than one of 0."""
-FINEST_PX, AROUND_PX = 1.0, 6.0
-"""Deviations at the network's size: what is finer is its finest band; and how far around a place
-one looks for what was taken there."""
 
 
 class Shown(NamedTuple):
@@ -132,15 +129,15 @@ def likeness(face: Tensor, reference: Tensor) -> Tensor:
     return torch.stack(around, 1)
 
 
-def moved(pictures: Tensor, shifts: Tensor) -> Tensor:
-    """(B, 3, S, S) with every pixel taken from where `shifts` (B, 2, h, w) says."""
+def moved(pictures: Tensor, shifts: Tensor, between: str = "bilinear") -> Tensor:
+    """(B, C, S, S) with every pixel taken from where `shifts` (B, 2, h, w) says."""
     side = pictures.shape[-1]
     field = enlarged(shifts.float(), side)
     steps = (torch.arange(side, device=pictures.device, dtype=torch.float32) + 0.5) * 2 / side - 1
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     grid = torch.stack([x + field[:, 0], y + field[:, 1]], -1)
     return functional.grid_sample(
-        pictures.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+        pictures.float(), grid, mode=between, padding_mode="border", align_corners=False
     )
 
 
@@ -206,12 +203,3 @@ def shares(fit: Tensor, weights: Tensor) -> Tensor:
 def enlarged(maps: Tensor, side: int) -> Tensor:
     """Coarse maps (B, N, h, w) at `side` pixels."""
     return linear(maps.shape[-1], side, maps.device, maps.dtype)(maps)
-
-
-def taken(restored: Tensor, shown: Tensor) -> Tensor:
-    """(B, 1, S, S): the share of the finest band of `shown` that `restored` has, place by place."""
-    mine, theirs = (
-        (image - low_pass(image, FINEST_PX)).mean(1, keepdim=True) for image in (restored, shown)
-    )
-    both = low_pass(mine * theirs, AROUND_PX)
-    return (both / (low_pass(theirs.square(), AROUND_PX) + 1e-6)).clamp(0, 1)

@@ -20,12 +20,10 @@ from vidref.model.aligner import (
     Known,
     Moved,
     Shown,
-    enlarged,
     moved,
     shares,
     small,
     suiting,
-    taken,
     together,
 )
 from vidref.model.bundle import RestorerNetwork, load_network
@@ -37,6 +35,7 @@ from vidref.model.guidance import Guidance, guided
 from vidref.model.noise import person_noise
 from vidref.model.sampler import Solver, build_scheduler, sample
 from vidref.model.separable import resized
+from vidref.model.texture import filled_up, filled_up_finest, grey
 from vidref.weights import recorded_hashes
 
 Combine = Literal["concatenated", "average", "weighted"]
@@ -65,17 +64,17 @@ class Sampling:
 @dataclass(frozen=True)
 class Pictures:
     """References as a restorer with an aligner sees them: (N, 3, s, s) at the size it works at,
-    what they show beyond that (N, 3, S, S), `small` ones, and what its aligner knows of them."""
+    whole and grey (N, 1, S, S), `small` ones, and what its aligner knows of them."""
 
     seen: Tensor
-    finer: Tensor
+    whole: Tensor
     small: Tensor
     known: Known
 
     def some(self, which: Tensor) -> Pictures:
         """Those of the places `which` alone."""
         known = Known(*(values[which] for values in self.known))
-        return Pictures(self.seen[which], self.finer[which], self.small[which], known)
+        return Pictures(self.seen[which], self.whole[which], self.small[which], known)
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,12 @@ class PersonContext:
 
 
 class Brought(NamedTuple):
-    """References in place of one face, with their weights (1, N): each, what they show beyond the
-    working size before it is moved, and all of them in one picture."""
+    """References in place of one face, with their weights (1, N): each, whole ones before they are
+    moved, and all of them in one picture."""
 
     found: Moved
     weights: Tensor
-    finer: Tensor
+    whole: Tensor
     shown: Shown
 
 
@@ -177,7 +176,7 @@ class Restorer:
         seen = resized(images, self.config.working_size or size)
         with self._precision():
             known = self.network.aligner.look_at(self.network.codec.encode(seen))
-        return Pictures(seen, (images - resized(seen, size)).half(), small(seen), known)
+        return Pictures(seen, grey(images).half(), small(seen), known)
 
     def _tokens(self, reference: Reference) -> Tensor:
         image = reference.image.to(self.device)
@@ -245,11 +244,7 @@ class Restorer:
             )
             restored = codec.decode(latent).float()
         if seen.shape != crops.shape:
-            whole = crops + resized(restored - seen, crops.shape[-1])
-            for row, own in enumerate(brought):
-                if own is not None:
-                    whole[row] += self._finer(own, restored[row : row + 1])
-            restored = whole
+            restored = self._at_full_size(restored, seen, crops, brought[: len(faces)])
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
 
     def _brought(
@@ -276,7 +271,7 @@ class Restorer:
                 shifts, fit, weights = shifts[:, which], fit[:, which], weights[:, which]
                 pictures = pictures.some(which)
         found = Moved(moved(pictures.seen, shifts[0])[None], shifts, fit)
-        return Brought(found, weights, pictures.finer, together(found, weights))
+        return Brought(found, weights, pictures.whole.float(), together(found, weights))
 
     def _shown(
         self, brought: Sequence[Brought | None], seen: Tensor, combine: Combine
@@ -299,15 +294,22 @@ class Restorer:
             shown.append(Shown(picture, there))
         return shown
 
-    def _finer(self, brought: Brought, restored: Tensor) -> Tensor:
-        """What a face's references show that is finer than the size the network works at.
+    def _at_full_size(
+        self, restored: Tensor, seen: Tensor, crops: Tensor, brought: Sequence[Brought | None]
+    ) -> Tensor:
+        """The change at the size the network works at, in the whole crops, with fine detail.
 
-        As much of it as the restored face has taken of the finest that the network did see.
+        Face by face, so that the neighbours are not in its numbers.
         """
-        found, size = brought.found, self.config.size
-        share = enlarged(shares(found.fit, brought.weights), size)[0]
-        whole = (moved(brought.finer, found.shifts[0]) * share[:, None]).sum(0)
-        return resized(taken(restored, brought.shown.picture), size)[0].clamp(0, 1) * whole
+        whole = crops.clone()
+        for row, own in enumerate(brought):
+            one = slice(row, row + 1)
+            now = restored[one] if own is None else filled_up(restored[one], own.shown)
+            whole[one] += resized(now - seen[one], self.config.size)
+            if own is not None:
+                share = shares(own.found.fit, own.weights)[0]
+                whole[row] = filled_up_finest(whole[row], own.whole, own.found.shifts[0], share)
+        return whole
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:
         """No reference: the null token alone, padded."""

@@ -15,6 +15,9 @@ BROAD_PX = 8
 NOTHING = 1e-5
 """Weights that are less than this share of the greatest are as good as nothing."""
 
+kept_for_training = torch.inference_mode(mode=False)
+"""A matrix that is made once may be made while restoring and be needed for a gradient later."""
+
 
 class Separable:
     """matrix @ picture @ matrix.T.
@@ -66,6 +69,7 @@ def low_pass(image: Tensor, sigma: float) -> Tensor:
 
 
 @lru_cache(maxsize=32)
+@kept_for_training
 def gaussian(size: int, sigma: float, device: torch.device, dtype: torch.dtype) -> Separable:
     """Row i holds the normalised weights of the pixels that output pixel i is made of."""
     place = torch.arange(size, dtype=torch.float64)
@@ -74,6 +78,7 @@ def gaussian(size: int, sigma: float, device: torch.device, dtype: torch.dtype) 
 
 
 @lru_cache(maxsize=32)
+@kept_for_training
 def linear(small: int, large: int, device: torch.device, dtype: torch.dtype) -> Separable:
     """Enlarging by lines between the middles of cells."""
     cells = functional.interpolate(torch.eye(small)[None], large, mode="linear")[0]
@@ -81,6 +86,7 @@ def linear(small: int, large: int, device: torch.device, dtype: torch.dtype) -> 
 
 
 @lru_cache(maxsize=32)
+@kept_for_training
 def cubic(small: int, large: int, device: torch.device, dtype: torch.dtype) -> Separable:
     """Enlarging by cubic curves through the middles of cells."""
     lines = functional.interpolate(torch.eye(small)[None, None], (large, small), mode="bicubic")

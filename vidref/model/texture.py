@@ -1,0 +1,80 @@
+"""What a restored face still lacks of fine detail, from the person's own photographs in place.
+
+A network that must be right on average leaves out what it cannot know: skin, lashes, the rim of a
+lip come out soft. A photograph of the person shows them. So a face is filled up, place by place,
+to the strength of detail that the photograph has there: never beyond, so a sharp face stays as it
+is; and only where both agree about what is a little coarser, so that glasses, a smile or hair which
+only the photograph has stay out. Only grey is added: colour as fine as that is noise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vidref.model.aligner import Shown, enlarged, moved
+from vidref.model.separable import low_pass, resized
+
+FINE_PX = 1.5
+"""Deviation, at the size of the picture: what is finer is filled up."""
+AGREEING_PX = (2.25, 6.0)
+"""Between these deviations the two are compared."""
+AROUND_PX = 4.0
+"""How far around a place one looks."""
+UNSEEN = 1e-3
+"""Detail of less than this strength (squared, of values in [-1, 1]) agrees with anything: skin."""
+
+
+def filled_up(working: Tensor, shown: Shown) -> Tensor:
+    """Restored faces (B, 3, s, s) with what the size the network works at can show.
+
+    The larger square that follows (`filled_up_finest`) has twice the pixels: what is finer than
+    half of its finest detail is left to it.
+    """
+    there = shown.there.view(-1, 1, 1, 1)
+    return working + there * lacking(grey(working), grey(shown.picture), FINE_PX / 2)
+
+
+def filled_up_finest(face: Tensor, photographs: Tensor, shifts: Tensor, share: Tensor) -> Tensor:
+    """A restored face (3, S, S) with the finest its photographs show.
+
+    They come in grey and as they lie (N, 1, S, S); `shifts` (N, 2, h, w) put them in place, and
+    `share` (N, h, w) says how much each place takes of each.
+    """
+    size = face.shape[-1]
+    # lines between pixels would blur what this is about
+    placed = moved(photographs, shifts, "bicubic")[:, 0]
+    theirs = (placed * enlarged(share[None], size)[0]).sum(0)
+    return face + lacking(grey(face[None]), theirs[None, None], 0)[0]
+
+
+def lacking(own: Tensor, theirs: Tensor, finest_px: float) -> Tensor:
+    """The part of `theirs` (B, 1, S, S) to add to `own`: between `finest_px` and `FINE_PX`."""
+
+    def band(image: Tensor) -> Tensor:
+        finer = low_pass(image, finest_px) if finest_px else image
+        return finer - low_pass(image, FINE_PX)
+
+    mine, photographed = band(own), band(theirs)
+    have, could = strength(mine * mine), strength(photographed * photographed)
+    missing = ((could - have).clamp(min=0) / (could + 1e-8)).sqrt()
+    agreeing = enlarged(agreement(own, theirs)[:, 0], own.shape[-1])[:, None]
+    return agreeing * enlarged(missing[:, 0], own.shape[-1])[:, None] * photographed
+
+
+def agreement(own: Tensor, theirs: Tensor) -> Tensor:
+    """(B, 1, S/4, S/4), 1 where both show the same a little coarser, 0 where one alone does."""
+    a, b = (low_pass(x, AGREEING_PX[0]) - low_pass(x, AGREEING_PX[1]) for x in (own, theirs))
+    both = strength(a * b)
+    alike = (2 * both + UNSEEN) / (strength(a * a) + strength(b * b) + UNSEEN)
+    return alike.clamp(0, 1).square()
+
+
+def strength(products: Tensor) -> Tensor:
+    """Means around each place, at a quarter of the size."""
+    return low_pass(resized(products, products.shape[-1] // 4), AROUND_PX / 4)
+
+
+def grey(pictures: Tensor) -> Tensor:
+    """(B, 1, S, S)."""
+    return torch.as_tensor(pictures.mean(1, keepdim=True))
