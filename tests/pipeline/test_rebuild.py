@@ -16,7 +16,7 @@ from vidref.media.frames import Frame
 from vidref.model.restorer import Face, PersonContext, Sampling
 from vidref.pipeline.rebuild import FaceHere, Rebuilder, Touch
 
-SIDE, FRAMES = 96, 9
+SIDE, FRAMES = 96, 2 * REACH + 3
 PLACE = Placement((48.0, 46.0), 70.0, 0.05)
 
 

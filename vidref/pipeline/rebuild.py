@@ -21,6 +21,7 @@ from vidref.errors import ModelError
 from vidref.faces.blend import place_back
 from vidref.faces.colour_match import as_float
 from vidref.faces.geometry import Placement, take_crop
+from vidref.faces.mask import face_mask
 from vidref.faces.steady import REACH, Moment, moment, steadied
 from vidref.media.colour import Colour, write_rgb
 from vidref.media.frames import Frame, Passing
@@ -41,12 +42,16 @@ LEAST_SIDE = 128
 
 @dataclass(frozen=True)
 class FaceHere:
-    """A face to rebuild in a frame: whose, where, in which track, and how much is shown of it."""
+    """A face to rebuild in a frame: whose, where, in which track, and how much is shown of it.
+
+    `beside` are the frame's other faces.
+    """
 
     person: str
     placement: Placement
     track: int
     strength: float = 1.0
+    beside: tuple[Placement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,8 +177,9 @@ class Rebuilder:
                 after = [those for _, those in held if those is not None][:REACH]
                 for work in done[1]:
                     track = work.here.track
+                    assert work.shown is not None
                     around = [*_unbroken(track, reversed(before))], [*_unbroken(track, after)]
-                    found = steadied(moments[track], *around)
+                    found = steadied(work.shown, moments[track], *around)
                     work.shown, work.thumb = found.shown, found.thumb
                 before.append(moments)
             return done
@@ -207,6 +213,7 @@ class Rebuilder:
                 view.placement,
                 self._touch.strength,
                 thumb=work.thumb,
+                beside=[*view.as_seen(work.here.placement, work.here.beside)],
             )
             # What the first face was taken from is still there; the next may overlap with it.
             before = view.stored if number == 0 else None
@@ -214,12 +221,16 @@ class Rebuilder:
 
 
 def _moment(work: _Work) -> Moment:
-    """What shall be seen of a face: as much of the restoration as its track asks for."""
+    """What shall be seen of a face: as much of the restoration as its track asks for.
+
+    Around the face it is the input.
+    """
     import cv2
 
     assert work.shown is not None
-    if 0 < (share := work.here.strength) < 1:
-        work.shown = np.asarray(cv2.addWeighted(work.shown, share, work.crop, 1 - share, 0))
+    if work.shown is not work.crop:
+        share = face_mask(work.crop.shape[0]) * np.float32(work.here.strength)
+        work.shown = np.asarray(cv2.blendLinear(work.shown, work.crop, share, 1 - share))
     # A small face is shown small: the rest of the model's pixels would only be carried about.
     while work.view.placement.size_px <= (side := work.shown.shape[0]) / 2 >= LEAST_SIDE:
         half = cv2.resize(work.shown, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
