@@ -1,4 +1,4 @@
-"""A restored crop back into its frame: the face, in the input's colours, under what hides it.
+"""A restored crop back into its frame: only the face, in the input's colours, under what hides it.
 
     thumbnails   what covers the face, and the colour match (64 px: blind to noise)
     crop         the change, brought to the size that the face has in the frame
@@ -11,8 +11,7 @@ the aligned square and from low frequencies, so that blending itself cannot flic
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,10 +30,9 @@ from vidref.faces.colour_match import (
     thumbnail,
     tint_of,
     tinted,
-    tinted_change,
 )
 from vidref.faces.geometry import MOST_REDUCED, Placement, to_frame
-from vidref.faces.mask import face_mask, inside_frame, region_of, square_mask
+from vidref.faces.mask import face_mask, inside_frame, region_of
 from vidref.faces.occlusion import occluded
 from vidref.faces.own_detail import own_grain, own_structure
 
@@ -57,18 +55,14 @@ def place_back(
     strength: float = 1.0,
     grain: float = 1.0,
     thumb: Picture | None = None,
-    beside: Sequence[Placement] | None = None,
 ) -> Placed:
     """The restored square put back into `region`, of which `crop` was taken at `placement`.
 
     `region` holds the square as far as the frame does; `placement` is in its pixels. Pictures are
     whole numbers over their type's span or floats in 0..1. `grain` is the share of the frame's own
     noise that a rebuilt face gets back. `thumb` is the crop's thumbnail where a steadier one is
-    known. With `beside`, the other faces of the frame, what surrounds the face is changed as
-    `restored` differs from `crop` there, but not where those are.
+    known.
     """
-    import cv2
-
     height, width = region.shape[:2]
     placed = Placed(sixteen_bits(region), np.zeros((height, width), np.float32))
     left, top, right, bottom = region_of(placement, (width, height))
@@ -87,36 +81,20 @@ def place_back(
     change = colour_change(small_restored, small_crop, weight * free)
 
     change, mask = window.warp_smooth(change, face_mask(THUMB_PX) * free)
-    np.clip(mask, 0, 1, out=mask)
-    own = as_float(region[part])
-    grey = luma(own)
+    grey = luma(as_float(region[part]))
     rebuilt = tinted(window.warp(as_float(restored)), tint)
     rebuilt += change
     if placement.size_px > crop.shape[0] * 0.875:
         fine = grey - window.warp(luma(as_float(crop)))
         rebuilt += as_grey(own_structure(fine, placement.size_px / crop.shape[0], grey))
-    if grain > 0 and (noise := own_grain(grey, luma(rebuilt))) is not None:
-        rebuilt += as_grey(np.float32(grain) * noise)
+    if grain > 0 and (own := own_grain(grey, luma(rebuilt))) is not None:
+        rebuilt += as_grey(np.float32(grain) * own)
     if tint.is_grey:
         rebuilt = as_grey(luma(rebuilt))
-    if beside is not None:
-        around = window.surroundings(free, beside)
-        own = own + tinted_change(window.warp(_change(crop, restored), cv2.INTER_LINEAR), tint)
-        rebuilt = np.asarray(cv2.blendLinear(rebuilt, own, mask, around))
-        np.minimum(mask + around, 1, out=mask)
     placed.rgb[part] = sixteen_bits(rebuilt)
+    np.clip(mask, 0, 1, out=mask)
     np.multiply(mask, np.float32(min(1.0, strength)), out=placed.mask[part])
     return placed
-
-
-def _change(crop: NDArray[Any], restored: NDArray[Any]) -> Picture:
-    """What to add to the input's square, in the pixels of the restored one."""
-    import cv2
-
-    before, size = as_float(crop), restored.shape[1::-1]
-    if before.shape != restored.shape:
-        before = np.asarray(cv2.resize(before, size, interpolation=cv2.INTER_AREA))
-    return np.asarray(cv2.subtract(as_float(restored), before), np.float32)
 
 
 @dataclass(frozen=True)
@@ -129,19 +107,7 @@ class _Window:
     width: int
     height: int
 
-    def surroundings(self, free: Plane, beside: Sequence[Placement]) -> Plane:
-        """How far what surrounds the face may be changed; other faces are not."""
-        here = (square_mask(THUMB_PX) - face_mask(THUMB_PX)).clip(0) * free
-        weight = self._coarse(here)
-        for other in beside:
-            x, y = other.centre_xy
-            moved = replace(other, centre_xy=(x - self.left, y - self.top))
-            left, top, right, bottom = region_of(moved, (self.width, self.height))
-            if left < right and top < bottom:
-                weight *= 1 - replace(self, placement=other)._coarse(face_mask(THUMB_PX))
-        return np.asarray(np.clip(weight, 0, 1), np.float32)
-
-    def warp(self, square: NDArray[np.float32], how: int | None = None) -> NDArray[np.float32]:
+    def warp(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
         """A picture or plane of the square in the window's pixels, averaged where it is finer."""
         import cv2
 
@@ -151,22 +117,15 @@ class _Window:
             square = np.asarray(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA))
         elif finer > MOST_REDUCED:
             square = blur(square, 0.5 * math.sqrt(finer * finer - 1))
-        how = cv2.INTER_CUBIC if how is None else how
-        return self._warp(square, how, cv2.BORDER_REPLICATE)
+        return self._warp(square, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
 
     def warp_smooth(self, thumb: Picture, weight: Plane) -> tuple[Picture, Plane]:
         """Thumbnails, which have no detail to lose, in the window's pixels; nothing beyond them."""
         import cv2
 
         # As one picture of four channels: half the time of three, which OpenCV does one by one.
-        warped = self._coarse(np.dstack([thumb, weight]))
-        picture = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
-        return np.asarray(picture), np.asarray(cv2.extractChannel(warped, 3))
-
-    def _coarse(self, thumb: NDArray[np.float32]) -> NDArray[np.float32]:
-        import cv2
-
-        finer = np.asarray(cv2.resize(thumb, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
+        both = np.dstack([thumb, weight])
+        finer = np.asarray(cv2.resize(both, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
         # Turned at the thumbnail's own coarseness, then enlarged: a quarter of the time.
         by = max(1, min(4, int(self.placement.size_px / finer.shape[0])))
         warped = self._warp(finer, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, by)
@@ -174,7 +133,8 @@ class _Window:
             size = (warped.shape[1] * by, warped.shape[0] * by)
             warped = np.asarray(cv2.resize(warped, size, interpolation=cv2.INTER_LINEAR))
             warped = warped[: self.height, : self.width]
-        return warped
+        picture = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
+        return np.asarray(picture), np.asarray(cv2.extractChannel(warped, 3))
 
     def _warp(
         self, square: NDArray[np.float32], how: int, border: int, by: int = 1

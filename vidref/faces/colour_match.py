@@ -148,14 +148,3 @@ def tinted(picture: Picture, tint: Tint) -> Picture:
     shift, slope = np.array(tint.shift, np.float32), np.array(tint.slope, np.float32)
     toned = grey + shift + slope * grey
     return picture + np.float32(tint.share) * (toned - picture)
-
-
-def tinted_change(change: Picture, tint: Tint) -> Picture:
-    """A difference of two pictures with no more colour than a picture of this tint can have."""
-    if tint.share == 0:
-        return change
-    grey = as_grey(luma(change))
-    if tint.is_grey:
-        return grey
-    toned = grey * (1 + np.array(tint.slope, np.float32))
-    return change + np.float32(tint.share) * (toned - change)

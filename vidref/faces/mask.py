@@ -1,8 +1,7 @@
 """Where in its square a face is put back: a soft shape that never changes and so can't flicker.
 
 The shape is fixed in the aligned square: whole from forehead to chin and over the ears, softly out
-over the hair, zero before the square ends. Around it, up to the square's soft edge, nothing is
-rebuilt but what is there may be steadied. It knows no picture; what covers the face is
+over the hair, zero before the square ends. It knows no picture; what covers the face is
 `occlusion.py`'s matter.
 """
 
@@ -24,9 +23,6 @@ WHOLE = (165.0, 200.0, 203.0)
 NOTHING = (225.0, 250.0, 243.0)
 """Half width and heights (up, down) of the shapes within which all, beyond which nothing moves."""
 ROUNDNESS = 2.4
-EDGE = (0.01, 0.1)
-"""Shares of the square's side from its border: nothing moves before the first, all may from the
-second."""
 SKIN_CENTRE, SKIN = (256.0, 300.0), (125.0, 160.0)
 
 
@@ -39,17 +35,6 @@ def face_mask(crop_px: int = CROP_PX) -> Plane:
     way = np.clip((inner - 1) / np.maximum(inner - outer, 1e-9), 0, 1)
     soft = np.where(outer >= 1, 0, np.where(inner <= 1, 1, 1 - way * way * (3 - 2 * way)))
     mask: Plane = np.asarray(soft.reshape(crop_px, 2, crop_px, 2).mean((1, 3)), np.float32)
-    mask.flags.writeable = False
-    return mask
-
-
-@lru_cache(maxsize=8)
-def square_mask(crop_px: int = CROP_PX) -> Plane:
-    """The face with what surrounds it: 1 in the square but for its soft edge."""
-    place = (np.arange(crop_px) + 0.5) / crop_px
-    way = np.clip((np.minimum(place, 1 - place) - EDGE[0]) / (EDGE[1] - EDGE[0]), 0, 1)
-    side = way * way * (3 - 2 * way)
-    mask: Plane = np.asarray(np.minimum(side[:, None], side[None]), np.float32)
     mask.flags.writeable = False
     return mask
 
@@ -97,13 +82,14 @@ def region_of(placement: Placement, frame_size_px: tuple[int, int]) -> tuple[int
 
     Empty (right <= left or bottom <= top) for a square that lies outside the frame.
     """
-    low, high = EDGE[0] * CROP_PX - 0.5, (1 - EDGE[0]) * CROP_PX - 0.5
-    corners = np.array([[low, low], [high, low], [low, high], [high, high]])
+    left, right = CENTRE[0] - NOTHING[0], CENTRE[0] + NOTHING[0]
+    top, bottom = CENTRE[1] - NOTHING[1], CENTRE[1] + NOTHING[2]
+    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]])
     matrix = to_frame(placement)
     found = corners @ matrix[:, :2].T + matrix[:, 2]
-    first, last = np.floor(found.min(0)).astype(int) - 1, np.ceil(found.max(0)).astype(int) + 2
+    low, high = np.floor(found.min(0)).astype(int) - 1, np.ceil(found.max(0)).astype(int) + 2
     width, height = frame_size_px
-    return max(0, int(first[0])), max(0, int(first[1])), min(width, last[0]), min(height, last[1])
+    return max(0, int(low[0])), max(0, int(low[1])), min(width, high[0]), min(height, high[1])
 
 
 def inside_frame(placement: Placement, frame_size_px: tuple[int, int], crop_px: int) -> Plane:

@@ -21,7 +21,6 @@ from vidref.errors import ModelError
 from vidref.faces.blend import place_back
 from vidref.faces.colour_match import as_float
 from vidref.faces.geometry import Placement, take_crop
-from vidref.faces.mask import face_mask
 from vidref.faces.steady import REACH, Moment, moment, steadied
 from vidref.media.colour import Colour, write_rgb
 from vidref.media.frames import Frame, Passing
@@ -42,16 +41,12 @@ LEAST_SIDE = 128
 
 @dataclass(frozen=True)
 class FaceHere:
-    """A face to rebuild in a frame: whose, where, in which track, and how much is shown of it.
-
-    `beside` are the frame's other faces.
-    """
+    """A face to rebuild in a frame: whose, where, in which track, and how much is shown of it."""
 
     person: str
     placement: Placement
     track: int
     strength: float = 1.0
-    beside: tuple[Placement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -213,7 +208,6 @@ class Rebuilder:
                 view.placement,
                 self._touch.strength,
                 thumb=work.thumb,
-                beside=[*view.as_seen(work.here.placement, work.here.beside)],
             )
             # What the first face was taken from is still there; the next may overlap with it.
             before = view.stored if number == 0 else None
@@ -221,16 +215,12 @@ class Rebuilder:
 
 
 def _moment(work: _Work) -> Moment:
-    """What shall be seen of a face: as much of the restoration as its track asks for.
-
-    Around the face it is the input.
-    """
+    """What shall be seen of a face: as much of the restoration as its track asks for."""
     import cv2
 
     assert work.shown is not None
-    if work.shown is not work.crop:
-        share = face_mask(work.crop.shape[0]) * np.float32(work.here.strength)
-        work.shown = np.asarray(cv2.blendLinear(work.shown, work.crop, share, 1 - share))
+    if 0 < (share := work.here.strength) < 1:
+        work.shown = np.asarray(cv2.addWeighted(work.shown, share, work.crop, 1 - share, 0))
     # A small face is shown small: the rest of the model's pixels would only be carried about.
     while work.view.placement.size_px <= (side := work.shown.shape[0]) / 2 >= LEAST_SIDE:
         half = cv2.resize(work.shown, (side // 2, side // 2), interpolation=cv2.INTER_AREA)

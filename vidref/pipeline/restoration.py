@@ -46,16 +46,9 @@ class Restoration:
         return cls(plan, model, pack, evidence, touch_of(settings.model), colour)
 
     def faces_at(self, frame: Frame) -> list[FaceHere]:
-        faces = self.plan.faces_at(frame.pts)
         return [
-            FaceHere(
-                face.person,
-                face.placement,
-                face.track,
-                face.strength,
-                tuple(other.placement for other in faces if other is not face),
-            )
-            for face in faces
+            FaceHere(face.person, face.placement, face.track, face.strength)
+            for face in self.plan.faces_at(frame.pts)
             if face.restore
         ]
 

@@ -5,7 +5,6 @@ Where the frame's own pixels are square already, nothing is resampled on the way
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +27,6 @@ class SquareView:
     rgb: NDArray[Any]
     placement: Placement
     stored: NDArray[Any]
-
-    def as_seen(self, placement: Placement, others: Iterable[Placement]) -> Iterator[Placement]:
-        """Other faces of the frame where they are in `rgb`; `placement` is this one's there."""
-        (x, y), (at_x, at_y) = placement.centre_xy, self.placement.centre_xy
-        for other in others:
-            other_x, other_y = other.centre_xy
-            yield replace(other, centre_xy=(other_x - x + at_x, other_y - y + at_y))
 
     def as_stored(self, placed: Placed) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
         """A rebuilt region and its mask in stored pixels: only the change is resampled."""
