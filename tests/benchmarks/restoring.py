@@ -4,12 +4,9 @@ Run by hand: `python -m tests.benchmarks.restoring > tests/benchmarks/results/re
 plan is made once beforehand; every run is a process of its own and they take turns, so that
 whatever else the machine does hits all of them.
 
-What the whole run is compared with: the slowest stage alone is the network, which on a CPU keeps
-every core busy by itself. The other stages then have no core to themselves, and no order of work
-can be faster than all CPU time together over all cores. So there are two rows: the wall time of the
-whole run over that of the network alone, and over that bound (the network's CPU time alone, and
-that of the same run with a network that computes nothing, over the cores). With a GPU the first is
-the one to look at. Start-up is taken off everywhere.
+What the whole run is compared with: the slowest stage alone, which is the network with the clip's
+own references on the threads that it has in a run (half of the cores); and what no order of work
+can beat, all CPU time together over all cores. Start-up is taken off everywhere.
 """
 
 from __future__ import annotations
@@ -21,19 +18,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from tests.benchmarks.streaming import WITHOUT, Run, commands, measure, write_source
 from tests.people_clips import Portrait, frames_of, write_pictures
 from tests.tool import PASS, command, environment
-from vidref.model.loading import load_restorer
-from vidref.model.restorer import Face, Sampling
+from vidref.faces.geometry import take_crop
+from vidref.media.frames import Frame
+from vidref.media.reader import Reader
+from vidref.model.restorer import Face
 from vidref.pipeline.cores import model_threads
+from vidref.pipeline.plan import Plan
 from vidref.pipeline.plan_file import load_plan, save_plan
+from vidref.pipeline.rebuild import as_tensor
+from vidref.pipeline.restoration import Restoration, open_model
 from vidref.settings import Settings
 
 SIZE = (1280, 720)
@@ -95,7 +98,7 @@ def report(folder: Path, frames: int, short: int, long: int, rounds: int) -> str
             print(f"{name}: {taken[name][-1]}", file=sys.stderr, flush=True)
     wall = {name: statistics.median(run.wall_s for run in done) for name, done in taken.items()}
     cpu = {name: statistics.median(run.cpu_s for run in done) for name, done in taken.items()}
-    model, model_cpu = model_seconds(frames)
+    model, model_cpu = model_seconds(clip, plan, frames)
 
     def beyond_the_pass(seconds: dict[str, float], which: str) -> float:
         """Milliseconds a frame, start-up taken off both."""
@@ -167,22 +170,36 @@ def clip_with_plan(folder: Path, frames: int, face: Portrait = FACE) -> tuple[Pa
     return clip, plan
 
 
-def model_seconds(faces: int) -> tuple[float, float]:
-    """The bundled model alone on so many faces, in calls of its own batch: wall and CPU time."""
-    torch.set_num_threads(model_threads())
-    model = load_restorer("bundled", "cpu")
-    size = model.crop_px
-    face = Face(torch.zeros(3, size, size), "somebody", model.remember([]))
-    sampling = Sampling(steps=Settings.load().model.steps)
-    model.restore([face] * model.batch, sampling)
+def model_seconds(clip: Path, plan: Path, faces: int) -> tuple[float, float]:
+    """The bundled model alone on so many faces of the clip, with the references that they have in
+    it, in calls of its own batch and on its own threads: wall and CPU time."""
+    settings = Settings.load(None, {})
+    model = open_model(settings)
+    restoration = Restoration.prepare(load_plan(plan), clip, None, settings, model)
+    person, context = next(iter(restoration.evidence.contexts.items()))
+    batch = [
+        Face(as_tensor(crop), person, context)
+        for crop in islice(crops_of(clip, load_plan(plan), model.crop_px), model.batch)
+    ]
+    model.restore(batch, restoration.touch.sampling)
     walls, cpus = [], []
     for _ in range(5):
         begun, cpu = time.perf_counter(), time.process_time()
-        model.restore([face] * model.batch, sampling)
+        model.restore(batch, restoration.touch.sampling)
         walls.append(time.perf_counter() - begun)
         cpus.append(time.process_time() - cpu)
     calls = -(-faces // model.batch)
     return statistics.median(walls) * calls, statistics.median(cpus) * calls
+
+
+def crops_of(clip: Path, plan: Plan, crop_px: int) -> Iterator[np.ndarray]:
+    """The faces of the clip as the model gets them."""
+    with Reader(clip) as reader:
+        for frame in reader:
+            if isinstance(frame, Frame):
+                for face in plan.faces_at(frame.pts):
+                    rgb = frame.image.to_ndarray(format="rgb24")
+                    yield take_crop(rgb, face.placement, crop_px)
 
 
 if __name__ == "__main__":
