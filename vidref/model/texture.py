@@ -2,9 +2,9 @@
 
 A network that must be right on average leaves out what it cannot know: skin, lashes, the rim of a
 lip come out soft. A photograph of the person shows them. So a face is filled up, place by place,
-to the strength of detail that the photograph has there: never beyond, so a sharp face stays as it
-is; and only where both agree about what is a little coarser, so that glasses, a smile or hair which
-only the photograph has stay out. Only grey is added: colour as fine as that is noise.
+towards the strength of detail that the photograph has there: never beyond, so a sharp face stays as
+it is; and only where both agree about what is a little coarser, so that glasses, a smile or hair
+that the photograph alone has stay out. Only grey is added: colour as fine as that is noise.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ FINE_PX = 1.5
 """Deviation, at the size of the picture: what is finer is filled up."""
 AGREEING_PX = (2.25, 6.0)
 """Between these deviations the two are compared."""
+LENT = 0.5
+"""So much of what is missing: the rest would make a face like its photograph more than like itself
+in this moment, and a stranger's face more of a stranger's."""
 AROUND_PX = 4.0
 """How far around a place one looks."""
 UNSEEN = 1e-3
@@ -59,7 +62,7 @@ def lacking(own: Tensor, theirs: Tensor, finest_px: float) -> Tensor:
     have, could = strength(mine * mine), strength(photographed * photographed)
     missing = ((could - have).clamp(min=0) / (could + 1e-8)).sqrt()
     agreeing = enlarged(agreement(own, theirs)[:, 0], own.shape[-1])[:, None]
-    return agreeing * enlarged(missing[:, 0], own.shape[-1])[:, None] * photographed
+    return LENT * agreeing * enlarged(missing[:, 0], own.shape[-1])[:, None] * photographed
 
 
 def agreement(own: Tensor, theirs: Tensor) -> Tensor:
@@ -67,7 +70,7 @@ def agreement(own: Tensor, theirs: Tensor) -> Tensor:
     a, b = (low_pass(x, AGREEING_PX[0]) - low_pass(x, AGREEING_PX[1]) for x in (own, theirs))
     both = strength(a * b)
     alike = (2 * both + UNSEEN) / (strength(a * a) + strength(b * b) + UNSEEN)
-    return alike.clamp(0, 1).square()
+    return alike.clamp(0, 1) ** 4
 
 
 def strength(products: Tensor) -> Tensor:
