@@ -16,6 +16,7 @@ from vidref.faces.geometry import Placement
 from vidref.pipeline.plan import (
     AnalysisSettings,
     FrameReference,
+    LeftAlone,
     PhotoReference,
     Plan,
     PlannedPack,
@@ -60,7 +61,10 @@ def plan(tmp_path: Path) -> Plan:
         (0, 30 * TICK),
         (anna, other),
         (
-            PlannedTrack(1, "p1", 0, True, "The face has lost detail.", 0.4, _knots(0, 12)),
+            PlannedTrack(
+                1, "p1", 0, True, "The face has lost detail.", 0.4, _knots(0, 25),
+                left_alone=(LeftAlone(10 * TICK, 14 * TICK, 5, "The face is seen from the side."),),
+            ),
             PlannedTrack(2, "p2", 0, False, "The face is too small.", 0.1, _knots(5, 3, 400.0)),
             PlannedTrack(3, "p1", 1, True, "The face has lost detail.", 0.4, _knots(30, 1)),
         ),
@@ -105,7 +109,16 @@ def test_faces_are_given_frame_by_frame_with_whose_they_are(plan):
     assert [(face.person, face.restore) for face in faces] == [("p1", True), ("p2", False)]
     (alone,) = plan.faces_at(30 * TICK)
     assert alone.placement.centre_xy == (200.0, 180.25)
-    assert plan.faces_at(13 * TICK) == plan.faces_at(-1) == plan.faces_at(31 * TICK) == []
+    assert plan.faces_at(26 * TICK) == plan.faces_at(-1) == plan.faces_at(31 * TICK) == []
+
+
+def test_a_face_fades_out_of_the_stretch_in_which_it_is_left_alone(plan):
+    shown = [next(f for f in plan.faces_at(i * TICK) if f.track == 1).shown for i in range(25)]
+    assert shown[:1] == [1] and shown[10:15] == [0] * 5 and shown[24] == 1
+    assert all(before > after for before, after in zip(shown[2:10], shown[3:11], strict=True))
+    assert all(before < after for before, after in zip(shown[14:22], shown[15:23], strict=True))
+    (_, stretch), (_, whole) = plan.left_alone()
+    assert whole.why == "The face is too small." and stretch.frames == 5
 
 
 def test_between_two_frames_a_face_is_between_its_places(plan):

@@ -59,12 +59,16 @@ def rebuilt(
     model: Paler | None = None,
     depth: int = 4,
     tracks: Sequence[int] = (1,) * FRAMES,
+    shown: Sequence[float] = (1.0,) * FRAMES,
 ) -> dict[int, np.ndarray]:
     model = model or Paler()
     rebuilder = Rebuilder(
         model,
         {"p1": model.remember([])},
-        lambda frame: [FaceHere("p1", PLACE, tracks[frame.pts], strength)],
+        lambda frame: [
+            FaceHere("p1", PLACE, tracks[frame.pts], strength, shown[frame.pts])
+            for _ in range(shown[frame.pts] > 0)
+        ],
         Touch(Sampling(steps=1)),
     )
     stream = rebuilder.stream(frames(numbers), depth)
@@ -92,6 +96,21 @@ def test_faces_of_different_tracks_are_not_mixed(whole: dict[int, np.ndarray]) -
     alone = rebuilt(range(cut)) | rebuilt(range(cut, FRAMES))
     assert all(np.array_equal(apart[n], alone[n]) for n in range(FRAMES))
     assert not np.array_equal(apart[cut], whole[cut])
+
+
+def test_a_face_fades_into_the_picture_as_it_was(whole: dict[int, np.ndarray]) -> None:
+    shares = [1.0] * (FRAMES - 3) + [0.5, 0.25, 0.0]
+    faded = rebuilt(shown=shares)
+    inside = (slice(35, 60), slice(35, 60))
+    was = [frame.image.to_ndarray() for frame in frames()]
+    assert np.array_equal(faded[FRAMES - 1], was[FRAMES - 1])
+    for number in (FRAMES - 3, FRAMES - 2):
+        full, part = (
+            float(np.abs(some[number][inside].astype(int) - was[number][inside]).mean())
+            for some in (whole, faded)
+        )
+        assert full > 2 and part == pytest.approx(shares[number] * full, rel=0.2)
+    assert np.array_equal(faded[0], whole[0])
 
 
 def test_a_face_of_which_nothing_is_shown_is_steadied_without_the_model() -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from vidref.faces.geometry import Placement
 from vidref.faces.paths import Presence, Track, TrackFrame
 from vidref.pipeline.looking import Views
 from vidref.pipeline.naming import Somebody
-from vidref.pipeline.selection import Wish, decide
+from vidref.pipeline.selection import Wish, decide, left_alone, with_stretches
 
 ANYONE = Wish((), 40, None)
 
 
-def _track(id: int, size_px: float, frames: range = range(10), shot: int = 0) -> Track:
+def _track(
+    id: int,
+    size_px: float,
+    frames: range = range(10),
+    shot: int = 0,
+    turned: Callable[[int], float] = lambda index: 0.0,
+) -> Track:
     place = Placement((100.0, 100.0), size_px, 0.0)
-    return Track(
-        id, shot, tuple(TrackFrame(i, i / 25, place, Presence.SEEN, 0.9) for i in frames), ()
-    )
+    seen = (TrackFrame(i, i / 25, place, Presence.SEEN, 0.9, turned(i)) for i in frames)
+    return Track(id, shot, tuple(seen), ())
 
 
 def _views(detail: float) -> Views:
@@ -44,6 +51,19 @@ def test_a_face_as_sharp_as_a_clean_photo_of_its_size_is_left_alone(size_px, det
     decision = decide([_person(_track(1, size_px))], {1: _views(detail)}, ANYONE)[1]
     assert decision.restore == restored
     assert ("sharp already" in decision.why) == (not restored)
+
+
+def test_a_face_from_the_side_is_left_alone_and_a_turning_one_for_that_stretch():
+    side = _track(1, 200, turned=lambda index: -70.0)
+    turning = _track(2, 200, range(100), turned=lambda index: 65.0 if 40 <= index < 60 else 10.0)
+    decisions = decide([_person(side), _person(turning)], {2: _views(0.4)}, ANYONE)
+    assert not decisions[1].restore and "from the side (70°)" in decisions[1].why
+    told = with_stretches(decisions[2], turning.frames)
+    assert told.restore and "In 20 of 100 frames" in told.why
+    ((first, *_, last),) = left_alone(turning.frames)
+    assert (first.index, last.index) == (40, 59)
+    again = with_stretches(decisions[2], turning.frames[45:55])
+    assert not again.restore and "from the side (65°)" in again.why
 
 
 def test_a_face_that_was_never_measured_is_restored():

@@ -12,6 +12,7 @@ from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement
 from vidref.faces.motion import Motion
 from vidref.faces.paths import Appearance, Sighting
+from vidref.faces.turned import is_turned_away
 
 Embed = Callable[[Sequence[DetectedFace]], NDArray[np.float32]]
 
@@ -68,7 +69,12 @@ class Finds:
         self._embed = embed
 
     def need(self, numbers: list[int]) -> None:
-        new = [number for number in numbers if number not in self.vectors]
+        """Have these faces embedded; from the side nobody looks like themselves."""
+        new = [
+            number
+            for number in numbers
+            if number not in self.vectors and not is_turned_away(self.faces[number].landmarks_xy)
+        ]
         if self._embed is not None and new:
             vectors = self._embed([self.faces[number] for number in new])
             self.vectors.update(zip(new, vectors, strict=True))

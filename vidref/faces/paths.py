@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -35,6 +36,8 @@ class TrackFrame:
     placement: Placement
     presence: Presence
     score: float
+    turned_deg: float = 0.0
+    """How far the head is turned, as smooth as the square; positive: to the picture's right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Sighting:
     score: float
     doubt: float = 1.0
     """How many times noisier than usual this look is."""
+    turned_deg: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,11 @@ def _unbroken(shot: Shot, sightings: list[Sighting], missed: set[int]) -> list[l
 def _piece(shot: Shot, sightings: list[Sighting], missed: set[int]) -> list[TrackFrame]:
     first, count = sightings[0].index, sightings[-1].index - sightings[0].index + 1
     times = shot.times_s[first - shot.first :][:count]
-    values, doubt = np.full((count, 4), np.nan), np.ones(count)
+    values, doubt = np.full((count, 5), np.nan), np.ones(count)
     seen = {sighting.index: sighting for sighting in sightings}
     for index, sighting in seen.items():
-        values[index - first] = measured(sighting.placement)
+        values[index - first, :4] = measured(sighting.placement)
+        values[index - first, 4] = math.radians(sighting.turned_deg)
         doubt[index - first] = sighting.doubt
     path = smooth(np.array(times), values, doubt)
     frames = []
@@ -122,5 +127,6 @@ def _piece(shot: Shot, sightings: list[Sighting], missed: set[int]) -> list[Trac
             presence, score = Presence.SEEN, seen[index].score
         else:
             presence, score = Presence.MISSED if index in missed else Presence.BETWEEN, 0.0
-        frames.append(TrackFrame(index, times[offset], placed(row), presence, score))
+        turned = math.degrees(row[4])
+        frames.append(TrackFrame(index, times[offset], placed(row), presence, score, turned))
     return frames

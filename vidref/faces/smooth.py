@@ -1,10 +1,10 @@
 """A face's whole path, made steady afterwards: forward filter, Rauch-Tung-Striebel pass back.
 
-Knowing what came later, it neither lags nor jitters. Each of centre x, centre y, log size and angle
-is a point pushed about by white noise of acceleration. How strong that noise is, is judged anew for
-every moment from how well several strengths foretell what was seen around it, forward and backward:
-a still head is held still, a head that turns is followed at once. A look that disagrees with the
-looks before and after it is all but ignored.
+Knowing what came later, it neither lags nor jitters. Each of centre x, centre y, log size, angle
+and turn is a point pushed about by white noise of acceleration. How strong that noise is, is judged
+anew for every moment from how well several strengths foretell what was seen around it, forward and
+backward: a still head is held still, a head that turns is followed at once. A look that disagrees
+with the looks before and after it is all but ignored.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ LEAST_GAIN = 0.5
 STRAIN = 4.5
 """Standard deviations by which a path may stay off the looks of a while."""
 ROUNDS = 8
-LEAST_NOISE = np.array([0.001, 0.001, 0.0025, 0.002])
-USUAL_NOISE = np.array([0.005, 0.005, 0.02, 0.01])
-MOST_NOISE = np.array([0.03, 0.03, 0.1, 0.06])
+LEAST_NOISE = np.array([0.001, 0.001, 0.0025, 0.002, 0.005])
+USUAL_NOISE = np.array([0.005, 0.005, 0.02, 0.01, 0.05])
+MOST_NOISE = np.array([0.03, 0.03, 0.1, 0.06, 0.2])
 """Of one look, in the same units: bounds of what is found in the path itself, and what is taken
 where there are too few looks to tell."""
 FEW = 8
@@ -51,9 +51,10 @@ PIECE, OVERLAP = 3000, 250
 
 
 def smooth(times_s: Array, seen: Array, doubt: Array) -> Array:
-    """The path (n, 4) at all times (n,), from rows of `seen` (n, 4) that are NaN between looks.
+    """The path (n, k) at all times (n,), from rows of `seen` (n, k) that are NaN between looks.
 
-    Columns: centre x, centre y, log size, angle. `doubt` (n,) multiplies a look's usual noise.
+    Columns: centre x, centre y, log size, angle and, where it is known, how far the head is turned
+    (radians). `doubt` (n,) multiplies a look's usual noise.
     """
     if not np.isfinite(seen[:, 0]).any():
         raise ValueError("a path needs at least one look")
@@ -72,7 +73,8 @@ def _smooth(times_s: Array, seen: Array, doubt: Array) -> Array:
     values = seen.copy()
     values[looks, 3] = np.unwrap(seen[looks, 3])
     sizes = np.exp(np.interp(times_s, times_s[looks], values[looks, 2]))
-    units = np.column_stack([sizes, sizes, np.ones_like(sizes), np.ones_like(sizes)])
+    units = np.ones_like(values)
+    units[:, :2] = sizes[:, None]
     noise = _noise(times_s[looks], values[looks], units[looks])
     deviation = np.full_like(units, np.nan)
     slips = 1 + (SLIP - 1) * _slips(times_s[looks], values[looks], units[looks] * noise)
@@ -157,14 +159,15 @@ def _noise(times_s: Array, values: Array, units: Array) -> Array:
     cubic through neighbours at odd times is the worse judge. The lower of both is nearer the truth.
     """
     if len(values) < FEW:
-        return USUAL_NOISE
+        return USUAL_NOISE[: values.shape[1]]
     inner, deep = np.arange(1, len(values) - 1), np.arange(2, len(values) - 2)
     around = (deep - 2, deep - 1, deep + 1, deep + 2)
     judged = []
     for at, through in ((inner, (inner - 1, inner + 1)), (deep, around)):
         off, gain = _off_the_curve(times_s, values, at, through)
         judged.append(np.quantile(np.abs(off) / gain / units[at], CALM_SHARE, axis=0) / CALM)
-    return np.clip(np.minimum(*judged), LEAST_NOISE, MOST_NOISE)
+    known = slice(values.shape[1])
+    return np.clip(np.minimum(*judged), LEAST_NOISE[known], MOST_NOISE[known])
 
 
 def _slips(times_s: Array, values: Array, deviation: Array) -> NDArray[np.bool_]:
@@ -183,7 +186,7 @@ def _slips(times_s: Array, values: Array, deviation: Array) -> NDArray[np.bool_]
 
 
 def _densities(times_s: Array, values: Array, deviation: Array, units: Array) -> Array:
-    """For each look (k, 4) the strength of motion that foretells the looks around it best."""
+    """For each look and column the strength of motion that foretells the looks around it best."""
     likely = np.maximum(
         _likelihoods(times_s, values, deviation, units),
         _likelihoods(-times_s[::-1], values[::-1], deviation[::-1], units[::-1])[::-1],
@@ -201,7 +204,7 @@ def _densities(times_s: Array, values: Array, deviation: Array, units: Array) ->
 
 
 def _likelihoods(times_s: Array, values: Array, deviation: Array, units: Array) -> Array:
-    """Log likelihood of each look (k, level, 4) given the looks before it."""
+    """Log likelihood of each look (k, level, column) given the looks before it."""
     steps = units[:, None, :] ** 2 * LEVELS[:, None]
     _, _, surprise, variance = _forward(
         times_s,

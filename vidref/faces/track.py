@@ -32,6 +32,7 @@ from vidref.faces.followed import Embed, Finds, Followed
 from vidref.faces.geometry import Placement, placement_of
 from vidref.faces.motion import Motion
 from vidref.faces.paths import Shot, Sighting, Track, whole_path
+from vidref.faces.pose import turned_deg
 from vidref.faces.stitch import stitched
 from vidref.faces.swaps import put_right
 
@@ -176,7 +177,8 @@ class Tracker:
         for face in self._faces:
             if face.id == id and index < face.sightings[0].index:
                 doubt = 1.0 if found.score >= self._strong_score else WEAK_DOUBT
-                face.sightings.insert(0, Sighting(index, place, found.score, doubt))
+                turned = turned_deg(found.landmarks_xy)
+                face.sightings.insert(0, Sighting(index, place, found.score, doubt, turned))
                 return True
         return False
 
@@ -338,7 +340,8 @@ class Tracker:
         doubt = 1.0 if found.score >= self._strong_score else WEAK_DOUBT
         if face.sightings:
             face.motion.see(place, doubt)
-        face.sightings.append(Sighting(frame.index, place, found.score, doubt))
+        turned = turned_deg(found.landmarks_xy)
+        face.sightings.append(Sighting(frame.index, place, found.score, doubt, turned))
         face.seen_s, face.misses = frame.time_s, 0
         if not face.believed and len(face.sightings) >= NEEDED:
             face.believed = True

@@ -117,13 +117,15 @@ class TrackAccount:
 
 @dataclass(frozen=True)
 class LeftAlone:
-    """A track that was not restored, and why."""
+    """A track that was not restored, or a stretch of one that was, and why."""
 
     track: int
     person: str
     first_pts: int
     last_pts: int
     why: str
+    frames: int | None = None
+    """Of a stretch: how many frames of the restored track it is."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,14 @@ from vidref.pipeline.memory import large_blocks_given_back
 from vidref.pipeline.naming import Somebody, find_people
 from vidref.pipeline.need import EVERYTHING, measured_need
 from vidref.pipeline.progress import OnProgress, ignore_progress
-from vidref.pipeline.selection import Decision, Wish, decide
+from vidref.pipeline.selection import (
+    Decision,
+    Wish,
+    decide,
+    from_the_side,
+    left_alone,
+    with_stretches,
+)
 from vidref.pipeline.trajectory import Knot, sparse
 from vidref.pipeline.upright import as_stored
 from vidref.settings import Settings
@@ -117,7 +124,7 @@ def _tracks(
     ]
     pieces.sort(key=lambda item: (item[0][0].index, item[1].id))
     for number, (piece, track, person) in enumerate(pieces, start=1):
-        decision = decisions[track.id]
+        decision = with_stretches(decisions[track.id], piece)
         views = seen.views.get(track.id)
         yield plan.PlannedTrack(
             id=number,
@@ -128,6 +135,15 @@ def _tracks(
             why=decision.why,
             quality=round(float(np.median(views.scores)), 3) if views and views.scores else 0.0,
             path=_path(piece, seen),
+            left_alone=tuple(
+                plan.LeftAlone(
+                    int(seen.pts[stretch[0].index]),
+                    int(seen.pts[stretch[-1].index]),
+                    len(stretch),
+                    from_the_side(stretch),
+                )
+                for stretch in (left_alone(piece) if decision.restore else [])
+            ),
         )
 
 

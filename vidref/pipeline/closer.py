@@ -17,6 +17,7 @@ from vidref.faces.pack import FacePack, aligned
 from vidref.faces.paths import Appearance, Presence, Track, TrackFrame
 from vidref.faces.people import Person, faces_in_doubt, join_tracks
 from vidref.faces.track import SMALLEST_EMBEDDED_PX
+from vidref.faces.turned import TOO_FAR_DEG
 from vidref.pipeline.footage import Footage
 from vidref.pipeline.looking import Seen
 from vidref.pipeline.naming import appearance_of
@@ -120,9 +121,7 @@ def _with_clothes(seen: Seen, footage: Footage, likeness: Likeness) -> Seen:
     longest.sort(key=lambda id: -len(tracks[id].frames))
     moments: dict[int, list[tuple[int, Placement]]] = {}
     for id in [*asked, *longest[:OTHERS]]:
-        for frame in _spread(
-            [f for f in tracks[id].frames if f.presence is Presence.SEEN], DRESSED
-        ):
+        for frame in _spread([f for f in tracks[id].frames if _is_clear(f)], DRESSED):
             moments.setdefault(frame.index, []).append((id, frame.placement))
     worn: dict[int, list[Clothes]] = {}
     for index, rgb in _pictures(moments, seen, footage):
@@ -167,12 +166,15 @@ def _other_moments(track: Track, seen: Seen) -> list[ViewKey]:
     best = seen.views[track.id].candidates.best if track.id in seen.views else []
     moments = {v.frame: v.placement for v in best if v.frame not in known}
     rest = [
-        f
-        for f in track.frames
-        if f.presence is Presence.SEEN and f.index not in known and f.index not in moments
+        f for f in track.frames if _is_clear(f) and f.index not in known and f.index not in moments
     ]
     moments |= {f.index: f.placement for f in _spread(rest, max(0, LOOKS - len(moments)))}
     return [(at, p) for at, p in moments.items() if p.size_px >= SMALLEST_EMBEDDED_PX]
+
+
+def _is_clear(frame: TrackFrame) -> bool:
+    """Found, and not from the side."""
+    return frame.presence is Presence.SEEN and abs(frame.turned_deg) <= TOO_FAR_DEG
 
 
 def _spread(frames: Sequence[TrackFrame], count: int) -> list[TrackFrame]:

@@ -26,6 +26,7 @@ from vidref.faces.pack import FacePack
 from vidref.faces.paths import Track
 from vidref.faces.quality import measure
 from vidref.faces.track import DETECT_EVERY
+from vidref.faces.turned import is_turned_away
 from vidref.faces.watch import Watcher
 from vidref.pipeline.footage import Footage, View
 from vidref.pipeline.progress import OnProgress, Progress
@@ -162,8 +163,11 @@ class _Measurer:
     def measure(
         self, views: Views, view: View, rgb: Callable[[], NDArray[np.uint8]], face: DetectedFace
     ) -> None:
-        """Have a face measured, unless one of its track was a moment ago."""
-        if view.time_s - views.asked_s < MEASURE_EVERY_S:
+        """Have a face measured, unless one of its track was a moment ago.
+
+        A face from the side is nobody's reference, and its outline would pass for detail.
+        """
+        if view.time_s - views.asked_s < MEASURE_EVERY_S or is_turned_away(face.landmarks_xy):
             return
         views.asked_s = view.time_s
         at = (view.index, view.time_s)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from vidref.faces.geometry import Placement
+from vidref.faces.turned import share_shown
 from vidref.pipeline.trajectory import Knot, Trajectory
 
 VERSION = 1
@@ -151,6 +152,19 @@ class PlannedPerson(_Checked):
 
 
 @dataclass(frozen=True)
+class LeftAlone(_Checked):
+    """A stretch of a track in which the picture stays as it is; around it the restored face fades.
+
+    `frames` and `why` are for whoever reads it.
+    """
+
+    first_pts: int
+    last_pts: int
+    frames: int | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class PlannedTrack(_Checked):
     """A face followed through one shot, as the knots of its trajectory."""
 
@@ -164,6 +178,8 @@ class PlannedTrack(_Checked):
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0
     """How much of the restoration is shown; the user's own strength multiplies it. At 0 the face is
     only steadied, as it is."""
+    left_alone: tuple[LeftAlone, ...] = ()
+    """Where the head is turned too far."""
 
     @cached_property
     def trajectory(self) -> Trajectory:
@@ -177,16 +193,22 @@ class PlannedTrack(_Checked):
     def last_pts(self) -> int:
         return self.path[-1][0]
 
+    def shown_at(self, pts: int, time_base: Fraction) -> float:
+        """How much of the face is to be seen restored at a moment: 0 where it is left alone."""
+        away = [max(span.first_pts - pts, pts - span.last_pts, 0) for span in self.left_alone]
+        return share_shown(float(min(away) * time_base)) if away else 1.0
+
 
 @dataclass(frozen=True)
 class PlannedFace:
-    """A face in one frame."""
+    """A face in one frame; `strength` is its track's, `shown` this frame's share beside it."""
 
     person: str
     placement: Placement
     track: int
     restore: bool
     strength: float
+    shown: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -214,6 +236,7 @@ class Plan(_Checked):
                 track.id,
                 self.is_restored(track),
                 track.strength,
+                track.shown_at(pts, self.source.time_base),
             )
             for track in (tracks[i] for i in np.flatnonzero((first <= pts) & (pts <= last)))
         ]
@@ -231,6 +254,15 @@ class Plan(_Checked):
     def is_restored(self, track: PlannedTrack) -> bool:
         """Whether this track is restored: both it and its person must say so."""
         return track.restore and self._people[track.person].restore
+
+    def left_alone(self) -> Iterator[tuple[PlannedTrack, LeftAlone]]:
+        """All that is not restored: tracks, and stretches of those that are."""
+        for track in self.tracks:
+            if self.is_restored(track):
+                yield from ((track, stretch) for stretch in track.left_alone)
+            else:
+                why = self._people[track.person].why if track.restore else track.why
+                yield track, LeftAlone(track.first_pts, track.last_pts, why=why)
 
     @cached_property
     def _people(self) -> dict[str, PlannedPerson]:

@@ -76,6 +76,9 @@ def check_source(plan: Plan, plan_path: Path, source: Path) -> None:
 def plan_text(plan: Plan, folder: Path) -> str:
     """The JSON, as a file in `folder` holds it: photos below it are named from there."""
     tree = _PLANS.dump_python(plan, mode="json", exclude_none=True)
+    for track in tree["tracks"]:
+        if not track["left_alone"]:
+            del track["left_alone"]
     for photo in _photos(tree):
         path = Path(photo["photo"])
         inside = path.is_relative_to(folder)
@@ -191,6 +194,10 @@ def _contradictions(plan: Plan) -> Iterator[_Wrong]:
             yield _Wrong(f"there is no shot {track.shot}", ("tracks", i, "shot"))
         if not track.path:
             yield _Wrong("a track must have a path", ("tracks", i, "path"))
+        for k, span in enumerate(track.left_alone):
+            if span.last_pts < span.first_pts:
+                what = "a stretch that is left alone cannot end before it begins"
+                yield _Wrong(what, ("tracks", i, "left_alone", k))
         for k, knot in enumerate(track.path):
             if k and knot[0] <= track.path[k - 1][0]:
                 yield _Wrong("times along a path must grow", ("tracks", i, "path", k))

@@ -41,12 +41,17 @@ LEAST_SIDE = 128
 
 @dataclass(frozen=True)
 class FaceHere:
-    """A face to rebuild in a frame: whose, where, in which track, and how much is shown of it."""
+    """A face to rebuild in a frame: whose, where, in which track, and how much is shown of it.
+
+    `strength` is the track's share of the restoration, `shown` this frame's: it fades where the
+    head turns away, and what is below it is the picture as it was.
+    """
 
     person: str
     placement: Placement
     track: int
     strength: float = 1.0
+    shown: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,7 @@ class Rebuilder:
                 work.crop,
                 work.shown,
                 view.placement,
-                self._touch.strength,
+                self._touch.strength * work.here.shown,
                 thumb=work.thumb,
             )
             # What the first face was taken from is still there; the next may overlap with it.

@@ -47,9 +47,9 @@ class Restoration:
 
     def faces_at(self, frame: Frame) -> list[FaceHere]:
         return [
-            FaceHere(face.person, face.placement, face.track, face.strength)
+            FaceHere(face.person, face.placement, face.track, face.strength, face.shown)
             for face in self.plan.faces_at(frame.pts)
-            if face.restore
+            if face.restore and face.shown > 0
         ]
 
     def watch(self, segment_of: Callable[[int], int] = lambda pts: 0) -> IdentityWatch:

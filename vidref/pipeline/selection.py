@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidref.faces.paths import Track
+from vidref.faces.paths import Track, TrackFrame
+from vidref.faces.turned import spans_away
 from vidref.pipeline.looking import Views
 from vidref.pipeline.naming import Somebody
 from vidref.pipeline.need import EVERYTHING, Need
@@ -64,6 +65,8 @@ def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish, need: N
     if size < wish.min_face_px:
         needed = f"{wish.min_face_px:g} px are asked for"
         return Decision(False, f"The face is too small ({size:.0f} px; {needed}).")
+    if is_away_throughout(track.frames):
+        return Decision(False, from_the_side(track.frames))
     left = float(np.median(views.detail)) if views and views.detail else 0.0
     clean = float(np.interp(size, [side for side, _ in CLEAN], [left for _, left in CLEAN]))
     if size >= CLEAN[0][0] and left >= clean:
@@ -73,6 +76,39 @@ def _alone(who: Somebody, track: Track, views: Views | None, wish: Wish, need: N
     if share == 0:
         return Decision(True, f"{why}: too little to rebuild it, so it is only steadied.", share)
     return Decision(True, f"{why}{_shown(share)}.", share)
+
+
+def is_away_throughout(frames: Sequence[TrackFrame]) -> bool:
+    """Is the head turned too far in all of them?"""
+    return _away(frames) == [(0, len(frames) - 1)]
+
+
+def from_the_side(frames: Sequence[TrackFrame]) -> str:
+    """That it is, in words."""
+    most = max(abs(frame.turned_deg) for frame in frames)
+    return f"The face is seen from the side ({most:.0f}°): it cannot be rebuilt from there."
+
+
+def left_alone(frames: Sequence[TrackFrame]) -> list[Sequence[TrackFrame]]:
+    """The stretches of an unbroken path in which the head is turned too far."""
+    return [frames[first : last + 1] for first, last in _away(frames)]
+
+
+def with_stretches(decision: Decision, frames: Sequence[TrackFrame]) -> Decision:
+    """The decision for an unbroken part of the track that it was made for."""
+    if not decision.restore:
+        return decision
+    if is_away_throughout(frames):
+        return Decision(False, from_the_side(frames))
+    count = sum(map(len, left_alone(frames)))
+    if not count:
+        return decision
+    told = f"In {count} of {len(frames)} frames it is seen from the side and left as it is."
+    return replace(decision, why=f"{decision.why} {told}")
+
+
+def _away(frames: Sequence[TrackFrame]) -> list[tuple[int, int]]:
+    return spans_away([f.time_s for f in frames], [f.turned_deg for f in frames])
 
 
 def _shown(share: float) -> str:

@@ -109,12 +109,12 @@ def sidecar(restoration: Restoration, settings: Settings, identity: Facts) -> Ac
             LeftAlone(
                 track.id,
                 track.person,
-                track.first_pts,
-                track.last_pts,
-                track.why if not track.restore else plan.person(track.person).why,
+                stretch.first_pts,
+                stretch.last_pts,
+                stretch.why,
+                stretch.frames,
             )
-            for track in plan.tracks
-            if not plan.is_restored(track)
+            for track, stretch in plan.left_alone()
         ),
         notes=plan.notes,
     )

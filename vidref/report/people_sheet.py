@@ -101,8 +101,11 @@ def _timeline(draw: ImageDraw.ImageDraw, plan: Plan, person: PlannedPerson, y: i
         draw.rectangle((x(first), y, x(last), y + BAR + 12), SHADES[number % 2])
     for track in plan.tracks_of(person.id):
         left, right = x(track.first_pts), max(x(track.last_pts), x(track.first_pts) + 2)
-        colour = RESTORED if plan.is_restored(track) else ALONE
-        draw.rectangle((left, y + 6, right, y + 6 + BAR), colour)
+        draw.rectangle((left, y + 6, right, y + 6 + BAR), RESTORED)
+    for track, stretch in plan.left_alone():
+        if track.person == person.id:
+            left, right = x(stretch.first_pts), x(stretch.last_pts)
+            draw.rectangle((left, y + 6, max(right, left + 2), y + 6 + BAR), ALONE)
     for reference in person.references:
         if isinstance(reference, FrameReference):
             at = x(reference.pts)
@@ -123,13 +126,13 @@ def _timeline(draw: ImageDraw.ImageDraw, plan: Plan, person: PlannedPerson, y: i
 
 
 def _reasons(plan: Plan, person: PlannedPerson) -> list[str]:
-    """Why tracks are left alone, each reason with its times."""
+    """Why tracks and stretches of them are left alone, each reason with its times."""
     found = []
-    for track in plan.tracks_of(person.id):
-        if not plan.is_restored(track):
-            first = float((track.first_pts - plan.source.first_pts) * plan.source.time_base)
-            last = float((track.last_pts - plan.source.first_pts) * plan.source.time_base)
-            found.append(f"Left alone from {clock(first)} to {clock(last)}: {track.why}")
+    for track, stretch in plan.left_alone():
+        if track.person == person.id:
+            first = float((stretch.first_pts - plan.source.first_pts) * plan.source.time_base)
+            last = float((stretch.last_pts - plan.source.first_pts) * plan.source.time_base)
+            found.append(f"Left alone from {clock(first)} to {clock(last)}: {stretch.why}")
     more = len(found) - 8
     return found[:8] + ([f"and {more} more"] if more > 0 else [])
 

@@ -26,9 +26,12 @@ def summary(plan: Plan) -> str:
         lines.append(f"  {person.name:{width}}  {_line(plan, person)}")
     if people > MOST_SHOWN:
         lines.append(f"  and {people - MOST_SHOWN} more")
-    alone = [track for track in plan.tracks if not plan.is_restored(track)]
-    for why, count in Counter(_kind(track.why) for track in alone).most_common():
-        lines.append(f"  left alone: {_count(count, 'face')}. {why}")
+    alone = [(not plan.is_restored(track), gap.why) for track, gap in plan.left_alone()]
+    for (whole, why), count in Counter((whole, _kind(why)) for whole, why in alone).most_common():
+        what = (
+            _count(count, "face") if whole else f"{_count(count, 'stretch', 'stretches')} of faces"
+        )
+        lines.append(f"  left alone: {what}. {why}")
     return "\n".join(lines)
 
 

@@ -207,18 +207,13 @@ def _references(title: str, shown: Sequence[Shown], crops: Crops, is_open: bool)
 
 def _left_alone(plan: Plan) -> str:
     rows = []
-    for track in plan.tracks:
-        if plan.is_restored(track):
-            continue
-        why = track.why if not track.restore else plan.person(track.person).why
+    for track, stretch in plan.left_alone():
         first, last = (
             clock(float((pts - plan.source.first_pts) * plan.source.time_base))
-            for pts in (track.first_pts, track.last_pts)
+            for pts in (stretch.first_pts, stretch.last_pts)
         )
-        name = html.escape(plan.person(track.person).name)
-        rows.append(
-            f"<tr><td>{name}</td><td>{first} to {last}</td><td>{html.escape(why)}</td></tr>"
-        )
+        name, why = (html.escape(s) for s in (plan.person(track.person).name, stretch.why))
+        rows.append(f"<tr><td>{name}</td><td>{first} to {last}</td><td>{why}</td></tr>")
     if not rows:
         return ""
     return (
