@@ -26,6 +26,7 @@ from vidref.media.matroska import set_pixel_shape
 from vidref.media.outline import lay_out, refuse_misfits
 from vidref.media.packet_times import PassingOrder
 from vidref.media.picture_encoder import cannot_encode, reason
+from vidref.media.scheduling import own_scheduling
 from vidref.media.statement import statement_key
 from vidref.media.unfinished import UnfinishedFile
 
@@ -235,11 +236,12 @@ class Mux:
 
     def _start(self, output: av.container.OutputContainer, extradata: bytes | None) -> None:
         try:
-            if extradata is not None:
-                # Some encoders say it only with their first frame, and this one will get none.
-                self.encoder.open()
-                self.encoder.extradata = extradata
-            output.start_encoding()
+            with own_scheduling():
+                if extradata is not None:
+                    # Some encoders say it only with their first frame, and this one gets none.
+                    self.encoder.open()
+                    self.encoder.extradata = extradata
+                output.start_encoding()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise cannot_encode(self._clip, self._muxer, self._encoding, error) from error
 

@@ -23,6 +23,7 @@ from vidref.media.frames import Frame
 from vidref.media.outline import add_encoded, set_up_encoder
 from vidref.media.planes import is_rgb
 from vidref.media.probe import Clip
+from vidref.media.scheduling import own_scheduling
 from vidref.media.sidedata import side_data
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def open_encoder(
                 "gop_timecode": _timecode(first_number, round(encoding.rate)),
             }
         try:
-            context.open()
+            with own_scheduling():
+                context.open()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise cannot_encode(clip, muxer, encoding, error) from error
         return PictureEncoder(context, clip, encoding, first_number)
