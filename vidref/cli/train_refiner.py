@@ -18,6 +18,12 @@ from vidref.cli.face_training import face_training_options
     show_default=True,
     help="The pack whose detector's mistakes it learns to refuse.",
 )
+@click.option(
+    "--start-from",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Go on from the best.safetensors of another run.",
+)
 def refiner(
     data: Path,
     out: Path,
@@ -27,6 +33,7 @@ def refiner(
     threads: int | None,
     export: Path | None,
     lures_of: str,
+    start_from: Path | None,
 ) -> None:
     """Train the refiner, which looks again at what the detector found."""
     import torch
@@ -39,7 +46,7 @@ def refiner(
     if threads is not None:
         torch.set_num_threads(threads)
     recipe = read_recipe(RefinerRecipe, config, minutes)
-    folder = train_refiner(recipe, data, out, resume, lures_of)
+    folder = train_refiner(recipe, data, out, resume, lures_of, start_from)
     click.echo(folder / "best.safetensors")
     if export is not None:
         network = read_network(folder / "best.safetensors")

@@ -35,6 +35,14 @@ def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float
     return window[:, ::-1] if rng.random() < 0.5 else window
 
 
+def darken(image: Image, rng: np.random.Generator) -> Image:
+    """A picture taken with far too little light: a few grey levels, and the camera's noise."""
+    gain = np.exp(rng.uniform(np.log(0.06), np.log(0.4)))
+    tint = 1 + rng.normal(0, 0.12, 3)
+    dark = image * (gain * tint) + _noise(image.shape, rng) * rng.uniform(0, 3)
+    return np.asarray(np.clip(dark, 0, 255), np.uint8)
+
+
 def light(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:
     """Exposure, contrast, gamma, white balance, saturation; sometimes grey or sepia."""
     ramp = np.linspace(0, 1, 256, dtype=np.float32)

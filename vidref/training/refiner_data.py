@@ -1,8 +1,9 @@
 """Training windows for the refiner: faces as a detector offers them, and what only looks like one.
 
 A window is drawn around a face and then moved, scaled and turned as a detector's mistakes would.
-What is no face comes from pictures without any, from the surroundings of faces, and from what a
-detector itself took for faces in the training scenes (`lures`).
+Turned heads are rare in the data, so they are drawn more often, and made of frontal ones
+(`turned`). What is no face comes from pictures without any, from the surroundings of faces, and
+from what a detector itself took for faces in the training scenes (`lures`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from vidref.faces.boxes import overlaps
 from vidref.faces.pack import FacePack
+from vidref.faces.pose import yaw_pitch_deg
 from vidref.faces.refiner import SPAN, WINDOW_PX
 from vidref.training.detector_data import (
     Sample,
@@ -24,15 +26,18 @@ from vidref.training.detector_data import (
     placement,
     weathered,
 )
-from vidref.training.detector_labels import DetectorData, Labels, Picture
-from vidref.training.face_augment import Image
+from vidref.training.detector_labels import UNLABELLED, DetectorData, Labels, Picture
+from vidref.training.face_augment import Image, darken
+from vidref.training.turned_heads import turned
 
 FACE, NO_FACE, UNSURE = 1.0, 0.0, -1.0
 OFF_CENTRE, OFF_SIZE = 0.35, 1.7
 """A window still is a face's if its middle is not further off (in sizes of the face) and its size
 by not more than this factor; twice as far it is not."""
 LURE_SCORE, LURE_SMALLEST_PX, LURES_A_SCENE = 0.05, 12.0, 12
-DEGRADED = 0.6
+DEGRADED, DARK = 0.6, 0.07
+TURNED_DEG, MADE_DEG = 30.0, (28.0, 97.0)
+"""A face turned by more counts as turned; made ones are turned by this much."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ def find_lures(pack: FacePack, pictures: list[Picture]) -> list[Lure]:
     eager = pack.with_least_score(LURE_SCORE)
     lures = []
     for picture in pictures:
+        if picture.name in UNLABELLED:
+            continue
         wrong = []
         for face in eager.propose(picture.image):
             known = picture.labels.boxes
@@ -70,13 +77,51 @@ def find_lures(pack: FacePack, pictures: list[Picture]) -> list[Lure]:
     return lures
 
 
+@dataclass(frozen=True)
+class Turned:
+    """A face that looks aside: which of a picture's."""
+
+    picture: Picture
+    index: int
+
+
+def turned_faces(pictures: list[Picture]) -> list[Turned]:
+    """The sure faces that look aside in photographs."""
+    return [
+        Turned(picture, int(index))
+        for picture in pictures
+        for index in np.flatnonzero(picture.labels.sure)
+        if abs(yaw_pitch_deg(picture.labels.landmarks[index])[0]) > TURNED_DEG
+    ]
+
+
+def made_turned(portraits: list[Picture], count: int, seed: int) -> list[Turned]:
+    """Frontal portraits turned by chance, to either side; fewer where too few are frontal."""
+    rng = np.random.default_rng((seed, 7))
+    made: list[Turned] = []
+    for index in np.tile(rng.permutation(len(portraits)), 1 + count // max(1, len(portraits))):
+        if len(made) == count:
+            break
+        side = 1 if rng.random() < 0.5 else -1
+        picture = turned(portraits[index], side * float(rng.uniform(*MADE_DEG)))
+        if picture is not None:
+            made.append(Turned(picture, 0))
+    return made
+
+
 class WindowStream:
     """Batches of windows; their contents follow from the seed and their number."""
 
-    def __init__(self, data: DetectorData, lures: list[Lure], seed: int) -> None:
+    def __init__(
+        self, data: DetectorData, lures: list[Lure], seed: int, made: list[Turned] | None = None
+    ) -> None:
         self._with = [p for p in data.scenes if p.labels.sure.any()]
-        self._without = [p for p in data.scenes if not len(p.labels.sure)]
+        self._without = [
+            p for p in data.scenes if not len(p.labels.sure) and p.name not in UNLABELLED
+        ]
         self._faces = data.faces
+        self._aside = turned_faces(data.scenes + data.faces)
+        self._made = made or []
         self._lures = lures
         self._seed = seed
 
@@ -96,10 +141,16 @@ class WindowStream:
 
     def sample(self, rng: np.random.Generator) -> Sample:
         draw = rng.random()
-        if draw < 0.42:
+        if draw < 0.12 and self._aside:
+            aside = self._aside[rng.integers(len(self._aside))]
+            made = self._around(aside.picture, aside.picture.labels.boxes[aside.index], rng, False)
+        elif draw < 0.2 and self._made:
+            aside = self._made[rng.integers(len(self._made))]
+            made = self._around(aside.picture, aside.picture.labels.boxes[aside.index], rng, False)
+        elif draw < 0.45:
             picture = self._faces[rng.integers(len(self._faces))]
             made = self._face(picture, rng, wide=rng.random() < 0.1)
-        elif draw < 0.72:
+        elif draw < 0.7:
             picture = self._with[rng.integers(len(self._with))]
             made = self._face(picture, rng, wide=rng.random() < 0.25)
         elif draw < 0.9 and self._lures:
@@ -109,7 +160,8 @@ class WindowStream:
             made = self._anywhere(rng)
         if rng.random() < 0.5:
             made = mirrored(made)
-        return weathered(made, rng, DEGRADED)
+        made = weathered(made, rng, DEGRADED)
+        return Sample(darken(made.image, rng), made.labels) if rng.random() < DARK else made
 
     def _face(self, picture: Picture, rng: np.random.Generator, wide: bool) -> Sample:
         box = picture.labels.boxes[rng.choice(np.flatnonzero(picture.labels.sure))]

@@ -15,10 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
+from vidref.errors import ModelError
 from vidref.faces.pack import load_pack
 from vidref.training.detector_labels import DetectorData, Picture, detector_data
 from vidref.training.detector_train import HELD_OUT, HELD_OUT_FILE, as_input, fold_of
@@ -29,11 +31,20 @@ from vidref.training.face_run import (
     learning_rate_factor,
     training_device,
 )
-from vidref.training.refiner_data import FACE, UNSURE, Targets, WindowStream, find_lures
+from vidref.training.refiner_data import (
+    FACE,
+    UNSURE,
+    Targets,
+    WindowStream,
+    find_lures,
+    made_turned,
+)
 from vidref.training.refiner_network import RefinerNetwork
 from vidref.training.refiner_settle import settle_score
 
 MEASURED_BATCHES, MEASURED_COUNT = 8, 128
+SMALL_PX = 128
+"""Pictures of faces up to this size are too coarse to be turned."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class RefinerRecipe:
     blocks: tuple[int, int, int]
     portraits: int
     small_faces: int
+    turned_faces: int
     batch: int
     learning_rate: float
     weight_decay: float
@@ -58,7 +70,12 @@ class RefinerRecipe:
 
 
 def train_refiner(
-    recipe: RefinerRecipe, data: Path, out: Path, resume: bool, lures_of: str = "bundled"
+    recipe: RefinerRecipe,
+    data: Path,
+    out: Path,
+    resume: bool,
+    lures_of: str = "bundled",
+    start_from: Path | None = None,
 ) -> Path:
     """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result."""
     torch.manual_seed(recipe.seed)
@@ -71,8 +88,12 @@ def train_refiner(
         (held if fold_of("held" + picture.name, HELD_OUT) == 0 else learned).append(picture)
     (folder.path / HELD_OUT_FILE).write_text("\n".join(p.name for p in held) + "\n")
     pack = load_pack(lures_of)
+    portraits = [picture for picture in everything.faces if picture.image.shape[0] > SMALL_PX]
     stream = WindowStream(
-        DetectorData(learned, everything.faces), find_lures(pack, learned), recipe.seed
+        DetectorData(learned, everything.faces),
+        find_lures(pack, learned),
+        recipe.seed,
+        made_turned(portraits, recipe.turned_faces, recipe.seed),
     )
     unseen = WindowStream(
         DetectorData(held, everything.faces[:1]), find_lures(pack, held), recipe.seed
@@ -80,6 +101,8 @@ def train_refiner(
     measured = [unseen.batch(n, MEASURED_COUNT, None) for n in range(MEASURED_BATCHES)]
 
     network = RefinerNetwork(recipe.widths, recipe.blocks)
+    if start_from is not None:
+        start_network(network, start_from)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = Averaged(network, recipe.average_decay)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
@@ -181,6 +204,17 @@ def measure(
         "held_out_points": float(np.concatenate(errors).mean()),
         "held_out_points_median": float(np.median(np.concatenate(errors))),
     }
+
+
+def start_network(network: torch.nn.Module, path: Path) -> None:
+    """Fills a network with what another run of the same shape saved."""
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{path} is no refiner of the recipe's widths and blocks: "
+            "give the best.safetensors of a run of `vidref train refiner`."
+        ) from error
 
 
 def save_network(network: torch.nn.Module, path: Path, recipe: RefinerRecipe) -> None:
