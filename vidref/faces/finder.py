@@ -95,7 +95,7 @@ class Finder:
         # find: on collins-1, whose face fills the frame, from 560 px to 415.
         view = take_crop(frame, window, NEAR_PX, edge_repeats=False)
         found, points = self._detector.detect(
-            np.ascontiguousarray(view[..., ::-1]),
+            _as_bgr(view),
             input_size=(NEAR_PX, NEAR_PX),
             det_thresh=least,
         )
@@ -121,14 +121,19 @@ class Finder:
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         view = cv2.resize(frame, size, interpolation=how)
         whole = tuple(math.ceil(side / LARGEST_STRIDE) * LARGEST_STRIDE for side in size)
-        found, points = self._detector.detect(
-            np.ascontiguousarray(view[..., ::-1]), input_size=whole, det_thresh=least
-        )
+        found, points = self._detector.detect(_as_bgr(view), input_size=whole, det_thresh=least)
         across = np.array([frame.shape[1] / size[0], frame.shape[0] / size[1]], np.float32)
         return [
             DetectedFace(row[:4] * np.tile(across, 2), five * across, float(row[4]))
             for row, five in zip(found, points, strict=True)
         ]
+
+
+def _as_bgr(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What insightface takes; ten times as quick as numpy's own reversal."""
+    import cv2
+
+    return np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def window_of(expected: Placement) -> NDArray[np.float64]:
