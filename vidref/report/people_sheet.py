@@ -80,7 +80,9 @@ def _draw(
 def _heading(draw: ImageDraw.ImageDraw, plan: Plan, person: PlannedPerson) -> int:
     draw.text((MARGIN, MARGIN), person.name, INK, _font(30))
     on_screen = clock(seconds_of(plan, person))
-    facts = f"{plan.source.name}: {on_screen} on screen, restored {known_of(person)}"
+    done = any(plan.is_restored(track) for track in plan.tracks_of(person.id))
+    what = f"restored {known_of(person)}" if done else "left alone"
+    facts = f"{plan.source.name}: {on_screen} on screen, {what}"
     doubt = "; unsure who this is" if person.unsure else ""
     draw.text((MARGIN, MARGIN + 42), facts, INK, _font(16))
     words = f"{person.why} Confidence {person.confidence:.2f}{doubt}."
