@@ -20,9 +20,7 @@ from vidref.cli.face_training import face_training_options
 )
 @click.option(
     "--start-from",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Go on from the best.safetensors of another run.",
+    help="Go on from the bundled refiner (`bundled`), an exported one, or a best.safetensors.",
 )
 def refiner(
     data: Path,
@@ -33,7 +31,7 @@ def refiner(
     threads: int | None,
     export: Path | None,
     lures_of: str,
-    start_from: Path | None,
+    start_from: str | None,
 ) -> None:
     """Train the refiner, which looks again at what the detector found."""
     import torch

@@ -15,12 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from vidref.errors import ModelError
 from vidref.faces.pack import load_pack
 from vidref.training.detector_labels import DetectorData, Picture, detector_data
 from vidref.training.detector_train import HELD_OUT, HELD_OUT_FILE, as_input, fold_of
@@ -41,8 +39,10 @@ from vidref.training.refiner_data import (
 )
 from vidref.training.refiner_network import RefinerNetwork
 from vidref.training.refiner_settle import settle_score
+from vidref.training.refiner_start import start_network
 
 MEASURED_BATCHES, MEASURED_COUNT = 8, 128
+START_VIEWS = 256
 SMALL_PX = 128
 """Pictures of faces up to this size are too coarse to be turned."""
 
@@ -75,7 +75,7 @@ def train_refiner(
     out: Path,
     resume: bool,
     lures_of: str = "bundled",
-    start_from: Path | None = None,
+    start_from: str | None = None,
 ) -> Path:
     """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result."""
     torch.manual_seed(recipe.seed)
@@ -102,7 +102,8 @@ def train_refiner(
 
     network = RefinerNetwork(recipe.widths, recipe.blocks)
     if start_from is not None:
-        start_network(network, start_from)
+        views, _ = stream.batch(recipe.steps, START_VIEWS, None)
+        start_network(network, start_from, views)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = Averaged(network, recipe.average_decay)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
@@ -204,17 +205,6 @@ def measure(
         "held_out_points": float(np.concatenate(errors).mean()),
         "held_out_points_median": float(np.median(np.concatenate(errors))),
     }
-
-
-def start_network(network: torch.nn.Module, path: Path) -> None:
-    """Fills a network with what another run of the same shape saved."""
-    try:
-        network.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{path} is no refiner of the recipe's widths and blocks: "
-            "give the best.safetensors of a run of `vidref train refiner`."
-        ) from error
 
 
 def save_network(network: torch.nn.Module, path: Path, recipe: RefinerRecipe) -> None:
