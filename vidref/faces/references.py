@@ -136,7 +136,9 @@ def weigh(
     """The final references of a person, the weightiest first: quality times agreement.
 
     `face` is the person's mean embedding. Photos and views compete on one scale, so a sharp photo
-    beats a blurred frame and a poor photo does not; weights are relative to the best.
+    beats a blurred frame and a poor photo does not; weights are relative to the best. Views far
+    poorer than a photo are left out: a damaged face is most like the clip's own damaged frames, so
+    the restorer would look at them alone and give back the damage.
     """
 
     def rated(item: Candidate | Photo) -> float:
@@ -145,7 +147,9 @@ def weigh(
         alike = float(item.embedding @ face)
         return item.quality.score * likeness.certainty(alike, likeness.agrees)
 
-    everything: list[Candidate | Photo] = [*own, *photos]
+    best_photo = max((rated(photo) for photo in photos), default=0.0)
+    near = [view for view in own if rated(view) >= NEAR_BEST * best_photo]
+    everything: list[Candidate | Photo] = [*near, *photos]
     best = sorted(everything, key=rated, reverse=True)[:wanted]
     top = max((rated(item) for item in best), default=1.0)
     references: list[SelfReference | PhotoReference] = []
