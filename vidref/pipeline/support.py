@@ -185,6 +185,7 @@ def _moments(plan: Plan, person: str) -> Iterator[tuple[int, PlannedTrack]]:
         for track in plan.tracks_of(person)
         if plan.is_restored(track)
         for knot in track.path
+        if track.shown_at(knot[0], plan.source.time_base) == 1
     ]
     knots.sort(key=lambda item: item[0])
     count = min(LOOKS, len(knots))

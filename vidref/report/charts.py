@@ -27,6 +27,13 @@ def timeline(plan: Plan) -> str:
                 f'<i class="{kind}" style="left:{left:.2f}%;width:{right - left:.2f}%" '
                 f'title="{words}"></i>'
             )
+            for stretch in track.left_alone if plan.is_restored(track) else ():
+                left, right = _share(plan, stretch.first_pts), _share(plan, stretch.last_pts)
+                words = html.escape(f"{_clock(plan, stretch.first_pts)}: {stretch.why}")
+                bars.append(
+                    f'<i class="alone" style="left:{left:.2f}%;width:{right - left:.2f}%" '
+                    f'title="{words}"></i>'
+                )
         for reference in person.references:
             if isinstance(reference, FrameReference):
                 at = _share(plan, reference.pts)

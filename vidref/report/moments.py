@@ -76,12 +76,16 @@ def _chosen_times(
         if worst[0] == best[0]:
             chosen = [("The moment looked at", best)]
         return [(title, look[0], (look[1], look[2])) for title, look in chosen]
+    base = plan.source.time_base
     knots = [
-        knot for track in plan.tracks_of(person) if plan.is_restored(track) for knot in track.path
+        knot
+        for track in plan.tracks_of(person)
+        if plan.is_restored(track)
+        for knot in track.path
+        if track.shown_at(knot[0], base) == 1
     ]
     if not knots:
         return []
-    base = plan.source.time_base
     large, small = max(knots, key=lambda knot: knot[3]), min(knots, key=lambda knot: knot[3])
     times = [("Largest", float(large[0] * base))]
     if small[0] != large[0]:
