@@ -21,6 +21,8 @@ from av.audio.stream import AudioStream
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
+from vidref.media.scheduling import own_scheduling
+
 SAMPLE_RATE = 48_000
 
 
@@ -142,9 +144,13 @@ def write_clip(
         if pts is not None
         else [int(i / Fraction(rate) / time_base) for i in range(frames)]
     )
-    with av.open(
-        str(path), "w", format=format, container_options=dict(container_options or {})
-    ) as out:
+    # SVT-AV1 would make the tests real-time threads, and starve whatever else runs on the core.
+    with (
+        own_scheduling(),
+        av.open(
+            str(path), "w", format=format, container_options=dict(container_options or {})
+        ) as out,
+    ):
         out.metadata.update(metadata or {})
         video = out.add_stream(codec, rate=rate, options=dict(options or {}))
         video.width, video.height, video.pix_fmt = width, height, pix_fmt

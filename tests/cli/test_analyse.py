@@ -139,9 +139,16 @@ def test_a_folder_that_may_not_be_written_is_refused_before_the_clip_is_read(min
     assert "Nothing can be written" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seconds of work."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    return write_pictures(path, frames_of([Portrait(step=(0.4, 0.1))], 200))
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_stopped_leaves_no_plan_and_no_obstacle(tmp_path, how):
-    source = write_pictures(tmp_path / "long.mp4", frames_of([Portrait(step=(0.2, 0.05))], 400))
+def test_a_run_that_is_stopped_leaves_no_plan_and_no_obstacle(long, tmp_path, how):
+    source = Path(shutil.copy(long, tmp_path / "long.mp4"))
     running = subprocess.Popen(
         command("analyse", source, "--json"), stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         env=environment(OMP_NUM_THREADS="1"), start_new_session=True,

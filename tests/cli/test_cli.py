@@ -255,7 +255,10 @@ def test_a_dry_run_refuses_what_the_run_would(source: Path, folder: Path) -> Non
 # ---------------------------------------------------------------- doctor, completion
 
 
-def test_doctor_says_what_runs_here_and_how_fast() -> None:
+def test_doctor_says_what_runs_here_and_how_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vidref.pipeline import doctor
+
+    monkeypatch.setattr(doctor, "TRIAL_FRAMES", 8)
     done = vidref("doctor", "--json")
     assert done.exit_code == 0
     said = json.loads(done.stdout)

@@ -69,9 +69,9 @@ def test_a_square_that_is_the_frame_is_the_frame(photo):
     small = photo[:512, :512]
     whole = Placement((255.5, 255.5), 512.0, 0.0)
     assert (take_crop(small, whole) == small).all()
-    assert take_crop(photo, Placement((511.5, 511.5), 1024.0, 0.0)) == pytest.approx(
-        cv2.resize(photo, (512, 512), interpolation=cv2.INTER_AREA), abs=1
-    )
+    half = cv2.resize(photo, (512, 512), interpolation=cv2.INTER_AREA)
+    crop = take_crop(photo, Placement((511.5, 511.5), 1024.0, 0.0))
+    assert np.abs(crop.astype(int) - half).max() <= 1
 
 
 def test_a_crop_reduced_four_times_shows_no_moire():

@@ -16,7 +16,7 @@ from tests.tool import PASS, command, environment, leftovers, process
 
 pytestmark = pytest.mark.usefixtures("judges")
 
-FRAMES = 250
+FRAMES = 150
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tests.tool import PASS, is_one_sentence, process, vidref
 pytestmark = pytest.mark.usefixtures("judges")
 
 MS = judge.MILLISECOND
+QUICK = {"deadline": "realtime", "cpu-used": "8"}
 FINE = {"qmin": "1", "qmax": "1"}  # frames so large that each has a timestamp in MPEG-PS
 
 
@@ -95,7 +96,7 @@ LONG: list[tuple[str, dict[str, object]]] = [
     (".ts", {"b_frames": 2, "sounds": [Sound("mp2")]}),
     (".mpg", {"codec": "mpeg2video", "b_frames": 2, "sounds": [Sound("mp2")], "options": FINE}),
     (".avi", {"codec": "mpeg4", "sounds": [Sound("mp2")]}),
-    (".webm", {"codec": "libvpx-vp9", "sounds": [Sound("libopus")]}),
+    (".webm", {"codec": "libvpx-vp9", "sounds": [Sound("libopus")], "options": QUICK}),
 ]
 
 

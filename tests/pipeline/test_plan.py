@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -115,8 +116,8 @@ def test_faces_are_given_frame_by_frame_with_whose_they_are(plan):
 def test_a_face_fades_out_of_the_stretch_in_which_it_is_left_alone(plan):
     shown = [next(f for f in plan.faces_at(i * TICK) if f.track == 1).shown for i in range(25)]
     assert shown[:1] == [1] and shown[10:15] == [0] * 5 and shown[24] == 1
-    assert all(before > after for before, after in zip(shown[2:10], shown[3:11], strict=True))
-    assert all(before < after for before, after in zip(shown[14:22], shown[15:23], strict=True))
+    assert all(before > after for before, after in pairwise(shown[2:11]))
+    assert all(before < after for before, after in pairwise(shown[14:23]))
     (_, stretch), (_, whole) = plan.left_alone()
     assert whole.why == "The face is too small." and stretch.frames == 5
 

@@ -44,9 +44,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A little of the sample in five groups of pictures."""
     path = tmp_path_factory.mktemp("source") / "clip.mp4"
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", SAMPLE, "-t", str(SECONDS), "-g", "6", "-bf", "2", path],
+        ["ffmpeg", "-v", "error", "-i", SAMPLE, "-t", str(SECONDS), "-s", "480x360",
+         "-g", "6", "-bf", "2", path],
         check=True,
-    )
+    )  # fmt: skip
     return path
 
 
@@ -106,7 +107,7 @@ def test_only_the_faces_change_and_everything_else_keeps_every_sample(
                 changed += int(moved[inside].sum())
                 moved[inside] = False
             assert not moved.any()
-    assert changed > 100_000
+    assert changed > 50_000
 
 
 def test_queues_and_segments_leave_no_trace_in_the_picture(
@@ -250,7 +251,8 @@ def test_after_ctrl_c_the_job_goes_on_but_never_under_other_settings(
     assert {path.name for path in job.glob("*.segment")} == finished
     assert vidref(*run).exit_code == 0
     assert "seed 2024" in tags_of(output) and not job.exists()
-    assert vidref(*run, "--seed", "7", "--overwrite", "--restart").exit_code == 0
+    other = ["--seed", "7", "--end", "0.3", "--overwrite", "--restart"]
+    assert vidref(*run, *other).exit_code == 0
     assert "seed 7" in tags_of(output)
 
 
@@ -377,7 +379,7 @@ def test_a_face_on_a_tape_of_oblong_pixels_is_found_in_its_true_proportions(
 ) -> None:
     tape, drawn, output = tmp_path / "tape.mkv", tmp_path / "tape.json", tmp_path / "out.mkv"
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", source, "-t", "0.6", "-vf", "scale=440:480,setsar=16/11",
+        ["ffmpeg", "-v", "error", "-i", source, "-t", "0.6", "-vf", "scale=330:360,setsar=16/11",
          "-c:v", "ffv1", tape],
         check=True,
     )  # fmt: skip
@@ -390,7 +392,7 @@ def test_a_face_on_a_tape_of_oblong_pixels_is_found_in_its_true_proportions(
     more = ["--plan", drawn, "--model", model, "--json"]
     done = vidref("restore", tape, "-o", output, *more)
     assert json.loads(done.stdout)["faces"] == 15
-    left, top, right, bottom = region_of(found.placement, (640, 480))
+    left, top, right, bottom = region_of(found.placement, (480, 360))
     (_, before), (_, after) = frames_of(tape)[0], frames_of(output)[0]
     moved = before[0] != after[0]
     inside = slice(top, bottom), slice(int(left * 11 / 16) - 1, int(right * 11 / 16) + 2)
