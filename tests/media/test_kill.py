@@ -16,7 +16,7 @@ from tests.tool import PASS, command, environment, leftovers, process
 
 pytestmark = pytest.mark.usefixtures("judges")
 
-FRAMES = 150
+FRAMES = 250
 
 
 @pytest.fixture(scope="module")
