@@ -34,7 +34,7 @@ from vidref.faces.association import overlap
 from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, placement_of, points_of
 from vidref.faces.likeness import likeness_for
-from vidref.faces.pack import FacePack, load_pack
+from vidref.faces.pack import BUNDLED, FacePack, load_pack
 from vidref.faces.paths import Presence, Track
 from vidref.faces.people import Appearance, join_tracks
 from vidref.faces.track import Tracker
@@ -338,9 +338,10 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, default=None, help="where to keep the clips")
     parser.add_argument("--only", nargs="*", default=["shipped", "ours", "norfair", "ByteTrack"])
     parser.add_argument("--faces", nargs="*", default=["bundled", "true"])
+    parser.add_argument("--pack", default=BUNDLED, help="another pack in the bundled one's place")
     choice = parser.parse_args()
     cv2.setNumThreads(1)
-    pack = load_pack(threads=1)
+    pack = load_pack(choice.pack, threads=1)
     casts: dict[str, Cast] = {}
     told_with = {
         story: choice.people or ("clips" if story in MOVING else "portraits")
