@@ -23,7 +23,8 @@ def nodes(count: int, cpus: int = 1) -> Iterator[Any]:
     try:
         for _ in range(count):
             # the first node has the cluster's own services, and is never taken away
-            cluster.add_node(num_cpus=cpus, object_store_memory=80 << 20)
+            # what it shows on a page takes seconds to begin
+            cluster.add_node(num_cpus=cpus, object_store_memory=80 << 20, include_dashboard=False)
         yield cluster
     finally:
         for node in [*cluster.worker_nodes, cluster.head_node]:
