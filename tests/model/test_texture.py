@@ -11,7 +11,7 @@ from vidref.model.bundle import RestorerNetwork
 from vidref.model.context import Reference
 from vidref.model.restorer import Face, Restorer
 from vidref.model.separable import low_pass, resized
-from vidref.model.texture import filled_up, filled_up_finest, grey
+from vidref.model.texture import filled_up, filled_up_finest, grey, likeness
 
 SIZE = 128
 STILL, ONLY = torch.zeros(1, 2, 8, 8), torch.ones(1, 8, 8)
@@ -85,6 +85,34 @@ def test_faces_without_photographs_are_left_alone() -> None:
     shown = Shown(torch.stack([sharp, torch.zeros_like(sharp)]), torch.tensor([1.0, 0.0]))
     found = filled_up(both, shown)
     assert torch.equal(found[1], soft) and (found[0] - soft).abs().mean() > 0.002
+
+
+def with_coarser_grain(seed: int = 1) -> tuple[Tensor, Tensor]:
+    """A face (1, 3, S, S) with features, and the same with grain three pixels wide on it."""
+    features = resized(0.4 * picture(seed, SIZE // 16)[None], SIZE)
+    grain = torch.randn(1, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
+    return features, features + 0.6 * (low_pass(grain, 1.6) - low_pass(grain, 3.0))
+
+
+def test_what_is_coarser_than_fine_is_filled_up_too() -> None:
+    soft, sharp = with_coarser_grain()
+
+    def coarser(image: Tensor) -> Tensor:
+        return low_pass(image, 1.6) - low_pass(image, 3.0)
+
+    found = filled_up(soft, Shown(sharp, torch.ones(1)))
+    missing = coarser(grey(sharp) - grey(soft))
+    brought = coarser(grey(found) - grey(soft))
+    share = float((brought * missing).sum() / (missing * missing).sum())
+    assert 0.25 < share < 0.75
+
+
+def test_a_face_unlike_its_photograph_is_lent_nothing() -> None:
+    soft, _ = with_coarser_grain(1)
+    _, stranger = with_coarser_grain(2)
+    assert likeness(grey(soft), grey(soft)) == 1
+    assert likeness(grey(soft), grey(stranger)) == 0
+    assert torch.equal(filled_up(soft, Shown(stranger, torch.ones(1))), soft)
 
 
 def test_a_restored_face_has_more_detail_with_its_photograph() -> None:
