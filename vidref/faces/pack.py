@@ -21,6 +21,7 @@ from vidref.faces.geometry import Placement, similarity
 from vidref.faces.light import evenly_lit
 from vidref.faces.refiner import FILE as REFINER_FILE
 from vidref.faces.refiner import Refiner
+from vidref.imports import only_promised
 
 BUNDLED = "bundled"
 LOCAL_PACKS = Path("~/.insightface/models")
@@ -160,7 +161,10 @@ def _analysis(folder: Path, threads: int) -> Any:
     """insightface's object for a folder, its ways of failing turned into one sentence."""
     try:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-        from insightface.app import FaceAnalysis
+
+        # Its way of aligning, which is not ours, takes scipy and skimage; its downloads, requests.
+        with only_promised("scipy.spatial", "skimage.transform", "requests"):
+            from insightface.app import FaceAnalysis
         from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
     except ImportError as error:
         raise MissingDependencyError(
