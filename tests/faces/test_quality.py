@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from itertools import pairwise
 import time
 from functools import cache
+from itertools import pairwise
 
 import av
 import cv2
