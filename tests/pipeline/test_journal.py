@@ -290,7 +290,7 @@ def test_two_runs_do_not_share_a_job(
     source: Path, unbroken: dict[str, Path], tmp_path: Path
 ) -> None:
     output = tmp_path / "out.mp4"
-    first = _process(source, output, 0.01)
+    first = _process(source, output, 0.03)
     _wait(first, 1, output)
     with pytest.raises(OutputError, match="Another run is writing"):
         Job.open(output, KNOWN)
