@@ -54,5 +54,5 @@ def _turn_and_nod(points: NDArray[np.float64]) -> tuple[float, float, float]:
     return (
         float(nose @ right) / height / NOSE_DEPTH,
         float(nose @ down) / height / NOSE_DEPTH,
-        (wide / height),
+        wide / height,
     )
