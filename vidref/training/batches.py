@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vidref.model.recogniser import Recogniser
 from vidref.training.degradation import NAMED, WORN, degrade_batch, draw
+from vidref.training.moving_damage import film_batch
 from vidref.training.pairs import Pairing
 from vidref.training.photos import Photos
 from vidref.training.restorer_config import TrainingConfig
@@ -159,7 +160,7 @@ class BatchMaker:
     def _damage(self, unit: Tensor, draws: torch.Generator, noise: torch.Generator) -> Tensor:
         """Consecutive shares of the batch, each damaged in its way; targets are in random order."""
         damage = self.config.damage
-        shares = {name: float(getattr(damage, name)) for name in (*NAMED, "video")}
+        shares = {name: float(getattr(damage, name)) for name in (*NAMED, "video", "filmed")}
         bounds = torch.tensor([0.0, *shares.values()]).cumsum(0) / sum(shares.values())
         # a random offset spreads the kinds fairly over the steps where a batch is small
         offset = float(torch.rand(1, generator=draws))
@@ -171,7 +172,9 @@ class BatchMaker:
             part = unit[int(first) : int(last)]
             if len(part) == 0:
                 continue
-            if name == "video":
+            if name == "filmed":
+                parts.append(film_batch(part, draws, noise))
+            elif name == "video":
                 parts.append(damage_video(part, draws, noise, damage.encode, damage.group))
             else:
                 drawn = draw(NAMED[name], len(part), unit.shape[-1], draws)

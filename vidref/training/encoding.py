@@ -27,9 +27,7 @@ QUANTISERS = {"libx264": (24, 42), "mpeg2video": (3, 24), "mpeg4": (3, 24)}
 def encode_round_trip(images: Tensor, codec: str, severity: float) -> Tensor:
     """(B, 3, H, W) in [0, 1], even sides -> what `codec` leaves at `severity` in 0..1."""
     pictures = (images * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-    finest, coarsest = QUANTISERS[codec]
-    quantiser = round(finest + (coarsest - finest) * severity)
-    coded = list(workers().map(lambda picture: code_picture(picture, codec, quantiser), pictures))
+    coded = list(workers().map(lambda picture: code_picture(picture, codec, severity), pictures))
     return torch.from_numpy(np.stack(coded)).permute(0, 3, 1, 2).to(images) / 255
 
 
@@ -39,15 +37,23 @@ def workers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(torch.get_num_threads())
 
 
-def code_picture(picture: np.ndarray, codec: str, quantiser: int) -> np.ndarray:
+def code_picture(picture: np.ndarray, codec: str, severity: float) -> np.ndarray:
     """One (H, W, 3) uint8 RGB picture, after a pan of a few frames that ends on it."""
+    pan = [np.roll(picture, (step, 2 * step), (0, 1)) for step in reversed(range(FRAMES))]
+    return code_frames(pan, codec, severity)[-1]
+
+
+def code_frames(frames: list[np.ndarray], codec: str, severity: float) -> list[np.ndarray]:
+    """A short clip of (H, W, 3) uint8 RGB frames with even sides, as it is decoded again."""
     try:
         import av
     except ImportError as error:
         raise MissingDependencyError(
             "Training with real encoders needs PyAV: pip install av, or set damage.encode to false."
         ) from error
-    height, width = picture.shape[:2]
+    finest, coarsest = QUANTISERS[codec]
+    quantiser = round(finest + (coarsest - finest) * severity)
+    height, width = frames[0].shape[:2]
     store = io.BytesIO()
     with av.open(store, "w", format=CONTAINERS[codec]) as output:
         options = {"preset": "veryfast", "crf": str(quantiser)} if codec == "libx264" else {}
@@ -56,11 +62,10 @@ def code_picture(picture: np.ndarray, codec: str, quantiser: int) -> np.ndarray:
         stream.codec_context.thread_count = 1
         if codec != "libx264":
             stream.codec_context.qmin = stream.codec_context.qmax = quantiser
-        for step in reversed(range(FRAMES)):
-            shown = np.ascontiguousarray(np.roll(picture, (step, 2 * step), (0, 1)))
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")))
+        for frame in frames:
+            shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            output.mux(stream.encode(shown))
         output.mux(stream.encode(None))
     store.seek(0)
     with av.open(store, "r", format=CONTAINERS[codec]) as source:
-        *_, last = source.decode(video=0)
-        return last.to_ndarray(format="rgb24")
+        return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]

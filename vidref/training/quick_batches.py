@@ -17,6 +17,7 @@ from torch import Tensor
 from vidref.model.recogniser import Recogniser
 from vidref.training.batches import Batch, generators
 from vidref.training.degradation import NAMED, WORN, Ranges, degrade_image, draw
+from vidref.training.moving_damage import draw_filming, filmed, random_numbers
 from vidref.training.pairs import Pairing
 from vidref.training.photos import MARGIN, Photos
 from vidref.training.restorer_config import TrainingConfig
@@ -167,7 +168,7 @@ def to_tensor(pictures: list[Picture]) -> Tensor:
 
 def kinds_of(config: TrainingConfig, count: int, draws: torch.Generator) -> list[str]:
     """How each picture of a batch is damaged: shares of the batch, with a random offset."""
-    names = (*NAMED, "video")
+    names = (*NAMED, "video", "filmed")
     shares = torch.tensor([float(getattr(config.damage, name)) for name in names])
     edges = (shares / shares.sum()).cumsum(0)
     places = (torch.arange(count) + one(draws)) / count
@@ -222,6 +223,8 @@ def damaged(
     face: Picture, kind: str, encode: bool, draws: torch.Generator, noise: torch.Generator
 ) -> Picture:
     """One face after its kind of damage."""
+    if kind == "filmed":
+        return filmed(face, draw_filming(face.shape[0], draws), random_numbers(noise))
     if kind == "video":
         unit = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255
         levels = damage_video(unit, draws, noise, encode)[0] * 255
@@ -234,6 +237,5 @@ def degraded_once(
 ) -> Picture:
     """One face by the published degradation."""
     drawn = draw(ranges, 1, face.shape[0], draws)
-    rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=noise)))
-    in_bgr = degrade_image(np.ascontiguousarray(face[..., ::-1]), drawn, rng)
+    in_bgr = degrade_image(np.ascontiguousarray(face[..., ::-1]), drawn, random_numbers(noise))
     return np.ascontiguousarray(in_bgr[..., ::-1])

@@ -52,6 +52,8 @@ class DamageConfig(Part):
     severe: float = 0.25
     training: float = 0.25
     video: float = 0.25
+    filmed: float = 0.0
+    """A short coded clip of the face in motion (moving_damage.py); needs PyAV."""
     encode: bool = True
     """Really encode a part of the video share (needs PyAV)."""
     group: int = Field(default=1, ge=1)
