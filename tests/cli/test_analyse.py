@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from tests.people_clips import PHOTOS, Portrait, frames_of, write_pictures
 from tests.tool import command, environment, is_one_sentence, leftovers, vidref
 from vidref.pipeline.plan_file import load_plan
+from vidref.report.people_sheet import draw_sheets
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,22 @@ def test_a_sheet_shows_each_person(mine, tmp_path):
     green = (pixels == (47, 125, 79)).all(-1)
     assert green.any(1).sum() >= 18, "the track's bar"
     assert green.any(0).mean() > 0.9, "it runs through the whole clip"
+
+
+def test_the_sheet_of_somebody_who_has_no_reference_shows_them_all_the_same(mine, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    assert vidref("analyse", mine, "--quiet").exit_code == 0
+    plan = load_plan(mine.with_name("talk.plan.json"))
+    nobody_chosen = [replace(person, references=(), set_aside=()) for person in plan.people]
+    (sheet,) = draw_sheets(replace(plan, people=tuple(nobody_chosen)), mine, tmp_path / "sheets")
+    (frame, *_) = frames_of([Portrait()], 15)
+    with Image.open(sheet) as picture:
+        crop = np.asarray(picture.convert("RGB"), float)[-300:, 24:224]
+    levels = crop[crop.std(-1) > 4]
+    assert len(levels) > 10_000, "a face, not an empty frame"
+    assert np.abs(levels.mean(0) - frame.reshape(-1, 3).mean(0)).max() < 60
 
 
 def test_a_plan_that_may_have_been_edited_is_not_overwritten(mine):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vidref.errors import OutputError
 from vidref.pipeline.plan import FrameReference, Plan, PlannedPerson
 from vidref.report.plan_words import clock, known_of, seconds_of
-from vidref.report.reference_crops import BIG, Crops, Shown, chosen, read_crops, set_aside
+from vidref.report.reference_crops import BIG, Crops, Shown, chosen, read_crops, seen, set_aside
 
 WIDTH, MARGIN = 1200, 24
 PAPER, INK, FAINT, RULE = "#ffffff", "#1c1c1c", "#6a6a6a", "#d8d8d8"
@@ -32,13 +32,19 @@ def draw_sheets(plan: Plan, source: Path, folder: Path, threads: int = 0) -> lis
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"The folder {folder} cannot be made ({reason}).") from error
-    shown = {person.id: (chosen(plan, person), set_aside(plan, person)) for person in plan.people}
-    crops = read_crops(
-        [s for pair in shown.values() for group in pair for s in group], plan, source, threads
-    )
+    groups = {
+        person.id: {
+            "References": chosen(plan, person),
+            "Seen": seen(plan, person),
+            "Set aside": set_aside(plan, person),
+        }
+        for person in plan.people
+    }
+    wanted = [item for named in groups.values() for group in named.values() for item in group]
+    crops = read_crops(wanted, plan, source, threads)
     paths = []
     for person in plan.people:
-        sheet = _draw(plan, person, *shown[person.id], crops)
+        sheet = _draw(plan, person, groups[person.id], crops)
         name = re.sub(r"[^\w.-]+", "-", person.name).strip("-.") or person.id
         path = folder / f"{name}.{person.id}.png"
         try:
@@ -51,15 +57,11 @@ def draw_sheets(plan: Plan, source: Path, folder: Path, threads: int = 0) -> lis
 
 
 def _draw(
-    plan: Plan,
-    person: PlannedPerson,
-    chosen: Sequence[Shown],
-    aside: Sequence[Shown],
-    crops: Crops,
+    plan: Plan, person: PlannedPerson, groups: Mapping[str, Sequence[Shown]], crops: Crops
 ) -> Image.Image:
-    rows = [*_rows(chosen), *_rows(aside)]
+    rows = [row for group in groups.values() for row in _rows(group)]
     reasons = _reasons(plan, person)
-    height = 250 + sum(map(_height, rows)) + 20 * len(reasons) + 120
+    height = 250 + sum(map(_height, rows)) + 20 * len(reasons) + 44 * len(groups) + 40
     sheet = Image.new("RGB", (WIDTH, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     y = _heading(draw, plan, person)
@@ -67,7 +69,7 @@ def _draw(
     for line in reasons:
         draw.text((MARGIN, y), line, FAINT, _font(14))
         y += 20
-    for title, group in (("References", chosen), ("Set aside", aside)):
+    for title, group in groups.items():
         if group:
             y += 14
             draw.text((MARGIN, y), title, INK, _font(18))

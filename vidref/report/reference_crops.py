@@ -29,6 +29,7 @@ from vidref.pipeline.upright import upright_rgb
 from vidref.report.plan_words import clock
 
 BIG, SMALL = 200, 110
+MOST_SEEN = 5
 Crops = dict[Any, NDArray[np.uint8]]
 
 
@@ -67,6 +68,22 @@ def set_aside(plan: Plan, person: PlannedPerson) -> list[Shown]:
             key, where = (item.photo, item.face), item.photo.name if item.photo else ""
         rated = "" if item.quality is None else f"quality {item.quality:.2f}"
         shown.append(Shown(key, item.face, SMALL, (where, rated, item.reason)))
+    return shown
+
+
+def seen(plan: Plan, person: PlannedPerson) -> list[Shown]:
+    """The person where nothing of them was chosen or set aside: largest in each longest track."""
+    if any(isinstance(r, FrameReference) for r in person.references):
+        return []
+    if any(item.pts is not None for item in person.set_aside):
+        return []
+    tracks = sorted(plan.tracks_of(person.id), key=lambda t: t.first_pts - t.last_pts)
+    shown = []
+    for track in tracks[:MOST_SEEN]:
+        pts, *face = max(track.path, key=lambda knot: knot[3])
+        where = clock(float((pts - plan.source.first_pts) * plan.source.time_base))
+        square = (face[0], face[1], face[2], face[3])
+        shown.append(Shown((pts, square), square, BIG, (where, "not a reference")))
     return shown
 
 
