@@ -8,8 +8,8 @@ import torch.nn.functional as functional
 from tests.model.small import ALIGNED, SIZE, picture, small_config, small_network
 from vidref.model.aligner import Moved, moved, small, suiting, together
 from vidref.model.bundle import RestorerNetwork
+from vidref.training.beginning import fits_within, widened
 from vidref.training.losses import misplaced
-from vidref.training.restorer import fits_within, widened
 
 
 def smooth(seed: int, size: int = SIZE) -> torch.Tensor:

@@ -13,7 +13,7 @@ import torch
 from tests.faces.portraits import bundled_pack
 from vidref.faces.boxes import overlaps
 from vidref.faces.refiner import WINDOW_PX, Refiner, window_of_box
-from vidref.training.detector_data import Sample
+from vidref.training.detector_data import Sample, mirrored, placed, placement
 from vidref.training.detector_labels import DetectorData, Labels, Picture
 from vidref.training.face_export import export_refiner, read_network
 from vidref.training.face_recipe import read_recipe
@@ -67,6 +67,29 @@ def test_points_stay_on_their_dots_through_every_window_and_damage():
                 brightness.append(sample.image[round(float(y)), round(float(x))].max())
     assert len(brightness) > 200
     assert np.mean(np.array(brightness) > 120) > 0.97
+
+
+def spot(side: int, at: np.ndarray, wide: float) -> Picture:
+    """A soft spot whose middle is all five "landmarks"."""
+    y, x = np.mgrid[:side, :side]
+    image = 250 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * wide**2))
+    box = np.array([[*(at - side / 4), *(at + side / 4)]], np.float32)
+    points = np.tile(at, (5, 1)).astype(np.float32)[None]
+    rgb = np.repeat(np.rint(image).astype(np.uint8)[..., None], 3, 2)
+    return Picture("spot", rgb, Labels(box, points, np.array([True])))
+
+
+@pytest.mark.parametrize("scale", [0.15, 0.37, 0.6, 1.0, 1.7])
+def test_points_are_not_off_by_a_part_of_a_pixel_however_a_picture_is_reduced_and_mirrored(scale):
+    side = 400
+    picture = spot(side, np.array([190.3, 207.9]), 6 / scale**0.5)
+    matrix = placement(np.array([200.0, 200.0]), np.array([47.0, 49.0]), scale, 0.3)
+    straight = placed(picture, matrix, WINDOW_PX, None)
+    for sample in (straight, mirrored(straight)):
+        weight = sample.image[..., 0].astype(float)
+        y, x = np.mgrid[:WINDOW_PX, :WINDOW_PX]
+        middle = np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+        assert np.abs(sample.labels.landmarks[0, 0] - middle).max() < 0.06
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,10 @@ def _reduced(
     factor = max(scale * 1.2, 4 / min(image.shape[:2]))
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     matrix = matrix.copy()
-    matrix[:, :2] @= np.diag([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
+    times = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
+    # Places are counted from the middle of the first pixel, which moves when pixels grow.
+    matrix[:, 2] += matrix[:, :2] @ ((times - 1) / 2)
+    matrix[:, :2] @= np.diag(times)
     return np.asarray(small, dtype=np.uint8), matrix
 
 
@@ -234,9 +237,9 @@ def _joined(parts: list[Labels]) -> Labels:
 def mirrored(sample: Sample) -> Sample:
     width = sample.image.shape[1]
     boxes = sample.labels.boxes.copy()
-    boxes[:, [0, 2]] = width - sample.labels.boxes[:, [2, 0]]
+    boxes[:, [0, 2]] = width - 1 - sample.labels.boxes[:, [2, 0]]
     landmarks = sample.labels.landmarks[:, MIRRORED_LANDMARKS].copy()
-    landmarks[..., 0] = width - landmarks[..., 0]
+    landmarks[..., 0] = width - 1 - landmarks[..., 0]
     image = np.ascontiguousarray(sample.image[:, ::-1])
     return Sample(image, Labels(boxes, landmarks, sample.labels.sure))
 

@@ -99,15 +99,17 @@ class Teacher:
             dtype=np.uint8,
         )
         enlarged = self.find(larger)
-        enlarged[:, :14] /= ENLARGED
+        enlarged[:, :2] = (enlarged[:, :2] + 0.5) / ENLARGED - 0.5
+        enlarged[:, 2:4] /= ENLARGED
+        enlarged[:, 4:14] = (enlarged[:, 4:14] + 0.5) / ENLARGED - 0.5
         return [mirrored, enlarged]
 
 
 def _mirror_rows(rows: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     out = rows.copy()
-    out[:, 0] = width - rows[:, 0] - rows[:, 2]
+    out[:, 0] = width - 1 - rows[:, 0] - rows[:, 2]
     points = rows[:, 4:14].reshape(-1, 5, 2)[:, [1, 0, 2, 4, 3]].copy()
-    points[..., 0] = width - points[..., 0]
+    points[..., 0] = width - 1 - points[..., 0]
     out[:, 4:14] = points.reshape(-1, 10)
     return out
 

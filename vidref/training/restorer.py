@@ -8,7 +8,6 @@ averaged weights, ready for `vidref restore --model`).
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Callable
@@ -20,8 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from vidref.errors import ModelError, SettingsError
-from vidref.model.aligner import Moved, small, suiting, together
-from vidref.model.bundle import RestorerNetwork, fill, is_own, load_network, save_bundle
+from vidref.model.bundle import fill, is_own, save_bundle
 from vidref.model.config import RestorerConfig
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
@@ -29,12 +27,14 @@ from vidref.model.diffusion import add_noise, alpha_bars, to_x0, x0_weight
 from vidref.model.recogniser import Recogniser
 from vidref.training import losses
 from vidref.training.batches import Batch, BatchMaker, generators
+from vidref.training.beginning import begun
 from vidref.training.discriminator import PatchDiscriminator, discriminator_loss
 from vidref.training.machine import Machine
 from vidref.training.perceptual import PerceptualEncoder
 from vidref.training.photos import load_photos
 from vidref.training.prefetch import Prefetch
 from vidref.training.restorer_config import TrainingConfig
+from vidref.training.run_log import Log
 from vidref.training.sheets import save_sheet
 from vidref.training.state import (
     Progress,
@@ -43,52 +43,10 @@ from vidref.training.state import (
     optimiser_tensors,
     save_state,
 )
+from vidref.training.trained import Trained
 
 if TYPE_CHECKING:
     from vidref.training.quick_batches import QuickBatchMaker
-
-
-class Trained(nn.Module):
-    """What has gradients: the context's projections and the denoiser, as one module."""
-
-    def __init__(self, network: RestorerNetwork) -> None:
-        super().__init__()
-        self.context, self.denoiser = network.context, network.denoiser
-        self.aligner, self.bring, self.decode = network.aligner, network.bring, network.codec.decode
-
-    def forward(
-        self,
-        z_t: Tensor,
-        z_lq: Tensor,
-        t: Tensor,
-        raw: list[Tensor],
-        counts: Tensor,
-        no_crop: Tensor,
-        no_context: Tensor,
-        references: Tensor,
-    ) -> tuple[Tensor, Moved | None]:
-        """The prediction, with each condition dropped where its mask (B,) says so.
-
-        Beside it the references in place, where the restorer brings them there.
-        """
-        batch = len(z_t)
-        tokens = self.context.tokens(raw)
-        per_reference = tokens.shape[1]
-        tokens = tokens.reshape(batch, -1, tokens.shape[-1])
-        slots = torch.arange(tokens.shape[1], device=tokens.device) // per_reference
-        mask = (slots[None] < counts[:, None]).to(z_t.dtype)
-        tokens, mask = self.context.drop(tokens, mask, no_context)
-        z_lq = torch.where(no_crop.view(-1, 1, 1, 1), torch.zeros_like(z_lq), z_lq)
-        if self.aligner is None:
-            return self.denoiser(z_t, z_lq, t, tokens, mask), None
-        found = self.bring(z_lq, references)
-        slots = torch.arange(references.shape[1], device=counts.device)
-        weights = ((slots[None] < counts[:, None]) & ~no_context[:, None]).to(z_t.dtype)
-        with torch.no_grad():
-            seen = small(self.decode(z_lq).float())
-            weights = suiting(weights, small(references), found.shifts, seen)
-        shown = together(found, weights)
-        return self.denoiser(z_t, z_lq, t, tokens, mask, shown), found
 
 
 @dataclass
@@ -114,7 +72,7 @@ class RestorerTraining:
         torch.backends.cudnn.benchmark = device.type == "cuda"
         self.recogniser = self._recogniser(config, device)
         self.restorer_config = self._with_recogniser(config.restorer)
-        self.network = self._network()
+        self.network = begun(self.restorer_config, config.start_from)
         self.network.to(device)
         channels_last(self.network.denoiser)
         self.trained = Trained(self.network)
@@ -192,27 +150,6 @@ class RestorerTraining:
         )
         context = config.context.model_copy(update={"identity": known})
         return config.model_copy(update={"context": context})
-
-    def _network(self) -> RestorerNetwork:
-        """A new network, with what fits of the weights it starts from."""
-        if self.config.start_from is None:
-            return RestorerNetwork(self.restorer_config)
-        network = RestorerNetwork(self.restorer_config)
-        before = load_network(self.config.start_from).own_weights()
-        own = network.own_weights()
-        # a new recogniser changes only the identity projection, which then starts afresh
-        fits = {
-            key: value if own[key].shape == value.shape else widened(value, own[key])
-            for key, value in before.items()
-            if key in own and fits_within(value, own[key])
-        }
-        if len(fits) < 0.5 * len(own):
-            raise ModelError(
-                f"{self.config.start_from}: only {len(fits)} of {len(own)} weights fit this "
-                "configuration: begin without start_from or use its own configuration."
-            )
-        fill(network, {**own, **fits}, self.config.start_from)
-        return network
 
     def _parts(self) -> dict[str, dict[str, Tensor]]:
         parts = {
@@ -570,45 +507,3 @@ def train_restorer(
     training.save()
     training.sheet()
     return Outcome(progress, folder, values["loss"])
-
-
-class Log:
-    """log.csv, one row per report; a resumed run appends."""
-
-    def __init__(self, path: Path, active: bool) -> None:
-        self.path, self.active = path, active
-
-    def write(
-        self, progress: Progress, rate: float, speed: float, values: dict[str, float]
-    ) -> None:
-        if not self.active:
-            return
-        row = {"step": progress.step, "seconds": round(progress.seconds, 1), "rate": rate}
-        row |= {"pictures_per_second": round(speed, 2), **values}
-        new = not self.path.exists()
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-
-    @staticmethod
-    def line(progress: Progress, speed: float, values: dict[str, float]) -> str:
-        """The same for people."""
-        told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        return f"step {progress.step}  {progress.seconds:.0f} s  {speed:.1f}/s  {told}"
-
-
-def fits_within(old: Tensor, new: Tensor) -> bool:
-    """Whether weights are the same, or those of a convolution that only got more channels."""
-    if old.shape == new.shape:
-        return True
-    grew = old.ndim == new.ndim and all(a <= b for a, b in zip(old.shape, new.shape, strict=True))
-    return grew and (old.ndim == 1 or old.ndim == 4) and old.shape[2:] == new.shape[2:]
-
-
-def widened(old: Tensor, new: Tensor) -> Tensor:
-    """`old` with the new channels at zero, so that the first prediction is the old network's."""
-    grown = torch.zeros_like(new)
-    grown[tuple(slice(0, length) for length in old.shape)] = old
-    return grown

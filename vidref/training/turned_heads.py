@@ -91,8 +91,8 @@ def turned(picture: Picture, yaw_deg: float) -> Picture | None:
     image = np.asarray(
         cv2.resize(picture.image, (WORKING_PX, WORKING_PX), interpolation=cv2.INTER_AREA), np.uint8
     )
-    points = picture.labels.landmarks[0].astype(np.float64) * scale
-    box = picture.labels.boxes[0].astype(np.float64) * scale
+    points = (picture.labels.landmarks[0].astype(np.float64) + 0.5) * scale - 0.5
+    box = (picture.labels.boxes[0].astype(np.float64) + 0.5) * scale - 0.5
     frame, yaw = head_frame(points, box), float(np.radians(yaw_deg))
     head, share = _drawn(image, frame, yaw)
     behind = _without_head(image, frame)
