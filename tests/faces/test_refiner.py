@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.faces.portraits import bundled_pack
+from tests.faces.portraits import bundled_pack, portrait
 from vidref import weights
 from vidref.errors import ModelError
 from vidref.faces.geometry import Placement, placement_of
@@ -59,6 +59,17 @@ def test_a_small_noisy_face_keeps_its_points(photo):
     picture = np.clip(small + noise, 0, 255).astype(np.uint8)
     (again,) = bundled_pack().detect(picture)
     assert error(again.landmarks_xy, (face.landmarks_xy + 0.5) * 0.3 - 0.5) < 0.12
+
+
+def test_a_mirrored_face_has_its_points_where_the_mirror_has_them(photo):
+    """A network may err on a face either way; a shift to one side of all faces is a mistake."""
+    shifts = []
+    for picture in (photo, portrait("studio.jpg")[0], portrait("window.jpg")[0]):
+        face = bundled_pack().detect(picture)[0]
+        other = bundled_pack().detect(np.ascontiguousarray(picture[:, ::-1]))[0]
+        back = picture.shape[1] - 1 - other.landmarks_xy[[1, 0, 2, 4, 3], 0]
+        shifts.append((face.landmarks_xy[:, 0] - back) / placement_of(face.landmarks_xy).size_px)
+    assert abs(float(np.mean(shifts))) < 0.005
 
 
 def test_a_pack_without_a_refiner_works_as_before(plain, photo):

@@ -133,8 +133,13 @@ class Finder:
         whole = tuple(math.ceil(side / LARGEST_STRIDE) * LARGEST_STRIDE for side in size)
         found, points = self._detector.detect(_as_bgr(view), input_size=whole, det_thresh=least)
         across = np.array([frame.shape[1] / size[0], frame.shape[0] / size[1]], np.float32)
+        shift = (across - 1) / 2
         return [
-            DetectedFace(row[:4] * np.tile(across, 2), five * across, float(row[4]))
+            DetectedFace(
+                row[:4] * np.tile(across, 2) + np.tile(shift, 2),
+                five * across + shift,
+                float(row[4]),
+            )
             for row, five in zip(found, points, strict=True)
         ]
 

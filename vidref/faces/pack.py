@@ -241,9 +241,11 @@ def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDAr
         left, top = np.maximum(np.floor(centre - reach), 0).astype(int)
         right, bottom = np.ceil(centre + reach).astype(int)
         part = np.ascontiguousarray(frame[top:bottom, left:right])
-        source = cv2.resize(part, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
-        across = np.array([part.shape[1] / source.shape[1], part.shape[0] / source.shape[0]])
-        matrix[:, 2] += matrix[:, :2] @ np.array([left, top])
+        size = [max(1, round(2 * scale * side)) for side in part.shape[1::-1]]
+        source = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        across = np.array(part.shape[1::-1]) / size
+        # Places are counted from the middle of the first pixel, which moves when pixels grow.
+        matrix[:, 2] += matrix[:, :2] @ (np.array([left, top]) + (across - 1) / 2)
         matrix[:, :2] *= across
     crop = cv2.warpAffine(source, matrix, (FACE_PX, FACE_PX), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)

@@ -174,7 +174,9 @@ def _reduced(
     if scale > 0.7:
         return image, matrix
     factor = max(scale * 1.2, 4 / min(image.shape[:2]))
-    small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    # A size, not a factor: OpenCV takes a factor at its word where the size had to be rounded.
+    size = [round(factor * side) for side in image.shape[1::-1]]
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     matrix = matrix.copy()
     times = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
     # Places are counted from the middle of the first pixel, which moves when pixels grow.
