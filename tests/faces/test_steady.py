@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import cv2
@@ -12,7 +13,7 @@ import pytest
 from tests.faces.portraits import portrait
 from vidref.faces.colour_match import thumbnail
 from vidref.faces.geometry import placement_of, take_crop
-from vidref.faces.steady import Moment, Steadied, moment, steadied
+from vidref.faces.steady import Moment, Steadied, in_rounds, moment, steadied
 
 SIDE = 256
 
@@ -48,17 +49,19 @@ def shown_small(picture: np.ndarray, small: np.ndarray) -> Seen:
     return Seen(unit, moment(picture, unit))
 
 
-def steady(here: Seen, before: Sequence[Seen], after: Sequence[Seen]) -> Steadied:
-    return steadied(*here, [one.moment for one in before], [one.moment for one in after])
+def steady(moments: Sequence[Seen], at: int) -> Steadied:
+    """One of neighbouring moments, steadied."""
+    (own, mean), *_ = islice(in_rounds((one, {0: one.moment}) for one in moments), at, None)
+    return steadied(*own, mean[0])
 
 
 def alone(here: Seen) -> np.ndarray:
-    return steady(here, [], []).shown
+    return steady([here], 0).shown
 
 
-def among(moments: list[Seen], at: int) -> np.ndarray:
+def among(moments: Sequence[Seen], at: int) -> np.ndarray:
     """What is shown at one of neighbouring moments."""
-    return steady(moments[at], moments[:at][::-1], moments[at + 1 :]).shown
+    return steady(moments, at).shown
 
 
 def moved(picture: np.ndarray, by: float) -> np.ndarray:
@@ -72,9 +75,8 @@ def error(picture: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_noise_that_is_new_in_every_frame_is_averaged_away(face: np.ndarray) -> None:
-    here, *around = (shown(seen(face, seed)) for seed in range(5))
-    result = steady(here, around[:2], around[2:])
-    assert error(result.shown, face) < 0.6 * error(alone(here), face)
+    moments = [shown(seen(face, seed)) for seed in range(5)]
+    assert error(among(moments, 2), face) < 0.6 * error(alone(moments[2]), face)
 
 
 def test_a_moving_face_is_followed_and_stays_sharp(face: np.ndarray) -> None:
@@ -99,7 +101,7 @@ def test_what_was_not_there_before_is_not_mixed_with_what_was(face: np.ndarray) 
 
 def test_a_face_alone_in_time_is_shown_as_it_is(face: np.ndarray) -> None:
     here = shown(face)
-    result = steady(here, [], [])
+    result = steady([here], 0)
     assert np.allclose(result.shown, face / 255, atol=1 / 65535)
     assert np.allclose(result.thumb, thumbnail(face), atol=0.01)
 
@@ -108,15 +110,15 @@ def test_a_face_that_grows_is_steadied_by_its_smaller_self(face: np.ndarray) -> 
     half = cv2.resize(face, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
     small = shown_small(face, half)
     here = shown(face)
-    result = steady(here, [small], []).shown
+    result = among([small, here], 1)
     assert result.shape == face.shape
     assert error(result, face) < 4
-    assert error(steady(shown_small(face, half), [], [shown(face)]).shown, half) < 4
+    assert error(among([shown_small(face, half), shown(face)], 0), half) < 4
 
 
 def test_grey_stays_grey_and_deep_colour_deep(face: np.ndarray) -> None:
     grey = np.repeat(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
-    result = steady(shown(seen(grey, 1, 0)), [shown(moved(grey, 1))], []).shown
+    result = among([shown(moved(grey, 1)), shown(seen(grey, 1, 0))], 1)
     assert np.array_equal(result[..., 0], result[..., 1])
     assert np.array_equal(result[..., 1], result[..., 2])
     deep = face.astype(np.uint16) * 257
@@ -141,6 +143,6 @@ def test_the_number_of_threads_changes_no_bit(face: np.ndarray) -> None:
 def test_a_face_stays_as_bright_as_its_own_frame_when_the_light_flickers(face: np.ndarray) -> None:
     lit = [np.clip(face * gain, 0, 255).astype(np.uint8) for gain in (1.0, 0.94, 1.0, 0.95, 1.0)]
     moments = [shown(picture) for picture in lit]
-    found = steady(moments[2], moments[1::-1], moments[3:])
+    found = steady(moments, 2)
     own = thumbnail(lit[2])[16:48, 16:48].mean()
     assert abs(found.thumb[16:48, 16:48].mean() - own) < 0.004

@@ -98,6 +98,14 @@ def test_faces_of_different_tracks_are_not_mixed(whole: dict[int, np.ndarray]) -
     assert not np.array_equal(apart[cut], whole[cut])
 
 
+def test_a_face_is_not_mixed_with_itself_from_before_it_was_away() -> None:
+    away = 6
+    shown = [float(number != away) for number in range(FRAMES)]
+    apart = rebuilt(shown=shown)
+    alone = rebuilt(range(away)) | rebuilt(range(away + 1, FRAMES))
+    assert all(np.array_equal(apart[number], alone[number]) for number in alone)
+
+
 def test_a_face_fades_into_the_picture_as_it_was(whole: dict[int, np.ndarray]) -> None:
     shares = [1.0] * (FRAMES - 3) + [0.5, 0.25, 0.0]
     faded = rebuilt(shown=shares)

@@ -3,56 +3,77 @@
 A restorer sees one frame at a time, and what a codec did to each frame differs; so does what comes
 out. Here each moment of a face is averaged with those around it, carried along the face's own
 motion (optical flow in the aligned square, where little is left of the head's), wherever the input
-says that nothing changed there. It is a function of the frames around a moment and of nothing else:
-no state, so it does not matter where reading began.
+says that nothing changed there.
+
+It is done in rounds: with the frames next to it, then what that gave with the same two frames away,
+then four. Six pictures are carried instead of fourteen, for the same weights (a triangle over seven
+frames to each side), and from the second round on motion is looked for in pictures that are steady
+already. What is shown depends on the frames within `REACH` and on nothing else: no state, so it
+does not matter where reading began.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from functools import cached_property
+from itertools import chain
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidref.faces.colour_match import THUMB_PX, Picture, Plane, as_float, thumbnail
 from vidref.faces.mask import face_mask
+from vidref.faces.way import MOTION_AT, SMALL_PX, Way, back, carried, in_pixels, onward, search
 
-REACH = 7
-"""Frames to each side that are asked; the further, the less they count."""
-SMALL_PX = 128
-"""Motion is looked for, and change noticed, at this size: noise and blocks are averaged away."""
-MOTION_AT = 1.5
-"""Deviation, in small pixels, of the blur under which motion is looked for. Motion is what limits
-all this: along that of the true clips the flicker above the truth's fell from 0.45 to 0.07."""
-CHANGED, CHANGED_AT = 9.0, 1.5
-"""Levels of 255 by which the input may differ from its carried neighbour, under a blur of so many
-small pixels: at this difference the neighbour counts a third, at twice it next to nothing."""
+T = TypeVar("T")
+HOPS = (1, 2, 4)
+"""How many frames away the neighbours of each round are: twice those of the round before."""
+REACH = sum(HOPS)
+"""Frames to each side that have a say; the further, the less they count."""
+SIDE_SHARE = 0.5
+"""What a neighbour counts beside 1 for the moment itself: in three rounds, 1 - n/8 at n frames."""
+CHANGED, CHANGED_STEADY, CHANGED_AT = 11.0, 9.0, 1.5
+"""Levels of 255 by which the input may differ from its carried neighbour, in the first round and in
+those after it, under a blur of so many small pixels: at this difference the neighbour counts a
+third, at twice it next to nothing."""
 FLICKER = 1.5 / 255
 """A face as a whole is as bright as its frame says; changes well below this are a codec's."""
 
-Way = NDArray[np.float32]
-"""Where each small pixel of one moment is in another (SMALL_PX, SMALL_PX, 2), as x and y."""
+BRIGHT = np.array([[0.25, 0.5, 0.25]], np.float32)
+"""With these shares, which binary numbers hold exactly, grey is exactly its own brightness."""
+AS_RGB = np.array([[1, 1, 0], [1, -0.5, -0.5], [1, 0, 1]], np.float32)
+"""The way back from brightness, and red and blue beside it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moment:
     """A face in one frame: how bright what is to be shown is, and at half its size by how much red
-    and blue differ from that (video has no finer colour); and its input in small: in grey, smoother
-    for the search of motion, and a thumbnail (RGBA, 0..1). Of one or four channels OpenCV moves a
-    picture in a third of the time of two or three.
+    and blue differ from that (video has no finer colour); and its input in small: in grey levels,
+    and a thumbnail (RGBA, 0..1). Of one or four channels OpenCV moves a picture in a third of the
+    time of two or three.
 
-    `ways` keeps the way to the moment before (-1) and after (1): each is looked for once.
+    `onward` leads to the later of the two with which the last round averaged it.
     """
 
     bright: Plane
     red_blue: tuple[Plane, Plane]
-    grey: NDArray[np.uint8]
-    soft: NDArray[np.uint8]
+    grey: Plane
     thumb: NDArray[np.float32]
-    ways: dict[int, Way] = field(default_factory=dict)
+    onward: Way | None = None
+
+    @cached_property
+    def soft(self) -> NDArray[np.uint8]:
+        """In this motion is looked for."""
+        import cv2
+
+        return np.asarray(cv2.GaussianBlur(cv2.convertScaleAbs(self.grey), (0, 0), MOTION_AT))
+
+
+Moments = dict[int, Moment]
+"""The faces of a frame by their tracks."""
 
 
 @dataclass(frozen=True)
@@ -68,36 +89,137 @@ def moment(crop: NDArray[Any], shown: Picture) -> Moment:
     import cv2
 
     small = as_float(cv2.resize(crop, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA))
-    grey = cv2.convertScaleAbs(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), alpha=255)
-    return Moment(
-        _bright(shown),
-        _red_blue(shown),
-        np.asarray(grey),
-        np.asarray(cv2.GaussianBlur(grey, (0, 0), MOTION_AT)),
-        np.asarray(cv2.cvtColor(thumbnail(small), cv2.COLOR_RGB2RGBA)),
-    )
+    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+    grey *= 255
+    thumb = np.asarray(cv2.cvtColor(thumbnail(small), cv2.COLOR_RGB2RGBA))
+    return Moment(_bright(shown), _red_blue(shown), grey, thumb)
 
 
-def steadied(
-    shown: Picture, here: Moment, before: Sequence[Moment], after: Sequence[Moment]
-) -> Steadied:
-    """This moment, averaged with those before and after it, of which the nearest come first."""
-    bright, colours, thumb = _Mean(here.bright), _Mean(*here.red_blue), _Mean(here.thumb)
-    for one in (*_around(here, before, -1), *_around(here, after, 1)):
-        bright.add(one, one.moment.bright)
-        colours.add(one, *one.moment.red_blue)
-        thumb.add(one, one.moment.thumb)
-    (change,) = bright.changes()
-    result = _as_rgb(change, *colours.changes())
+def in_rounds(frames: Iterable[tuple[T, Moments]]) -> Iterator[tuple[T, Moments]]:
+    """The same frames in the same order, each face averaged with itself in the frames around."""
+    for hop in HOPS:
+        frames = _round(frames, hop)
+    return iter(frames)
+
+
+def steadied(shown: Picture, own: Moment, mean: Moment) -> Steadied:
+    """`shown`, of which `own` was made, with all that changed when that was averaged."""
+    red, blue = (new - old for new, old in zip(mean.red_blue, own.red_blue, strict=True))
+    result = _as_rgb(mean.bright - own.bright, red, blue)
     result += shown
-    return Steadied(result, _thumb(here.thumb, thumb.means[0]))
+    return Steadied(result, _thumb(own.thumb, mean.thumb))
+
+
+@dataclass(frozen=True)
+class _Seen(Generic[T]):
+    """A frame in a round; `ahead` is the way of each face to itself at the later neighbour."""
+
+    frame: T
+    moments: Moments
+    ahead: dict[int, Way] = field(default_factory=dict)
+
+
+def _round(frames: Iterable[tuple[T, Moments]], hop: int) -> Iterator[tuple[T, Moments]]:
+    seen = (_Seen(frame, moments) for frame, moments in frames)
+    beyond: list[_Seen[T] | None] = [None] * hop
+    changed = CHANGED_STEADY if hop > 1 else CHANGED
+    around: deque[_Seen[T] | None] = deque(beyond, maxlen=2 * hop + 1)
+    for one in chain(seen, beyond):
+        around.append(one)
+        if len(around) > 2 * hop and (here := around[hop]) is not None:
+            half, after = around[hop + hop // 2], around[2 * hop]
+            yield here.frame, _averaged(here, around[0], half, after, changed)
+
+
+def _averaged(
+    here: _Seen[T],
+    before: _Seen[T] | None,
+    half: _Seen[T] | None,
+    after: _Seen[T] | None,
+    changed: float,
+) -> Moments:
+    """The faces of a frame, averaged with themselves at the neighbours of this round.
+
+    `half` is half way to the one after, where the last round's neighbours were.
+    """
+    means = {track: _Mean(moment, changed) for track, moment in here.moments.items()}
+    for track, mean in means.items():
+        if before is not None and track in before.ahead:
+            mean.add(before.moments[track], back(before.ahead[track]))
+        if half is None or after is None or track not in half.moments.keys() & after.moments:
+            continue
+        way = _way(here.moments[track], half.moments[track], after.moments[track])
+        if way is not None:
+            here.ahead[track] = way
+            mean.add(after.moments[track], way)
+    return {track: mean.moment(here.ahead.get(track)) for track, mean in means.items()}
+
+
+def _way(here: Moment, half: Moment, after: Moment) -> Way | None:
+    """The way to the moment after; None where the face was gone in between."""
+    if here is half:
+        return search(here.soft, after.soft)
+    if here.onward is None or half.onward is None:
+        return None
+    return search(here.soft, after.soft, onward(here.onward, half.onward))
+
+
+class _Mean:
+    """A moment's mean with others, each small pixel of which counts as far as it is believed."""
+
+    def __init__(self, first: Moment, changed: float) -> None:
+        self._first, self._changed = first, changed
+        self._grey, self._thumb = _Running(first.grey), _Running(first.thumb)
+        self._bright, self._red_blue = _Running(first.bright), _Running(*first.red_blue)
+
+    def add(self, other: Moment, way: Way) -> None:
+        share = SIDE_SHARE * _share(self._first, other, way, self._changed)
+        self._grey.add(way, share, other.grey)
+        self._thumb.add(way, share, other.thumb)
+        self._bright.add(way, share, other.bright)
+        self._red_blue.add(way, share, *other.red_blue)
+
+    def moment(self, way: Way | None) -> Moment:
+        (grey,), (thumb,), (bright,) = self._grey.means, self._thumb.means, self._bright.means
+        red, blue = self._red_blue.means
+        return Moment(bright, (red, blue), grey, thumb, way)
+
+
+class _Running:
+    """The running means of pictures of one size."""
+
+    def __init__(self, *first: NDArray[np.float32]) -> None:
+        self.means, self._weight = [*first], np.ones(first[0].shape[:2], np.float32)
+
+    def add(self, way: Way, share: Plane, *pictures: NDArray[np.float32]) -> None:
+        """`pictures` are the neighbour's, of their own size."""
+        import cv2
+
+        size = self._weight.shape[::-1]
+        places = np.asarray(cv2.resize(in_pixels(way, pictures[0].shape[0]), size))
+        share = np.asarray(cv2.resize(share, size))
+        for number, picture in enumerate(pictures):
+            moved = carried(picture, places)
+            mean = cv2.blendLinear(self.means[number], moved, self._weight, share)
+            self.means[number] = np.asarray(mean)
+        self._weight += share
+
+
+def _share(here: Moment, other: Moment, way: Way, changed: float) -> Plane:
+    """How far to believe each small pixel of another moment."""
+    import cv2
+
+    apart = cv2.absdiff(here.grey, carried(other.grey, way))
+    apart = np.asarray(cv2.GaussianBlur(apart, (0, 0), CHANGED_AT))
+    np.multiply(apart, apart, out=apart)
+    apart *= np.float32(-1 / changed**2)
+    return np.asarray(cv2.exp(apart))
 
 
 def _bright(shown: Picture) -> Plane:
-    """With these shares, which binary numbers hold exactly, grey is exactly its own brightness."""
     import cv2
 
-    return np.asarray(cv2.transform(shown, np.array([[0.25, 0.5, 0.25]], np.float32)), np.float32)
+    return np.asarray(cv2.transform(shown, BRIGHT), np.float32)
 
 
 def _red_blue(shown: Picture) -> tuple[Plane, Plane]:
@@ -117,86 +239,7 @@ def _as_rgb(bright: Plane, red: Plane, blue: Plane) -> Picture:
 
     size = bright.shape[::-1]
     red, blue = (cv2.resize(plane, size, interpolation=cv2.INTER_CUBIC) for plane in (red, blue))
-    green = bright - np.float32(0.5) * (red + blue)
-    return np.asarray(cv2.merge([bright + red, green, bright + blue]), np.float32)
-
-
-@dataclass(frozen=True)
-class _Neighbour:
-    """Another moment, the way there, and how far to believe each small pixel of it."""
-
-    moment: Moment
-    way: Way
-    share: Plane
-
-
-def _around(here: Moment, others: Sequence[Moment], direction: int) -> Iterator[_Neighbour]:
-    way, last = _places(SMALL_PX), here
-    for number, other in enumerate(others[:REACH], start=1):
-        way = _carried(_step(last, other, direction), way)
-        near = np.float32(1 - number / (REACH + 1))
-        yield _Neighbour(other, way, near * _share(here, other, way))
-        last = other
-
-
-class _Mean:
-    """The means of pictures of one size, each pixel of which counts as far as it is believed."""
-
-    def __init__(self, *first: NDArray[np.float32]) -> None:
-        self._first, self.means = first, [*first]
-        self._weight = np.ones(first[0].shape[:2], np.float32)
-
-    def add(self, neighbour: _Neighbour, *pictures: NDArray[np.float32]) -> None:
-        """`pictures` are the neighbour's, of their own size."""
-        import cv2
-
-        size = self._weight.shape[::-1]
-        places = np.asarray(cv2.resize(_in_pixels(neighbour.way, pictures[0].shape[0]), size))
-        share = np.asarray(cv2.resize(neighbour.share, size))
-        for number, picture in enumerate(pictures):
-            carried = _carried(picture, places)
-            mean = cv2.blendLinear(self.means[number], carried, self._weight, share)
-            self.means[number] = np.asarray(mean)
-        self._weight += share
-
-    def changes(self) -> list[NDArray[np.float32]]:
-        return [mean - first for mean, first in zip(self.means, self._first, strict=True)]
-
-
-def _in_pixels(way: Way, side: int) -> NDArray[np.float32]:
-    """The same places in the pixels of a picture of this side."""
-    scale = np.float32(side / SMALL_PX)
-    places = way * scale
-    places += (scale - 1) / 2
-    return places
-
-
-def _step(here: Moment, other: Moment, direction: int) -> Way:
-    """The way to a neighbouring moment."""
-    import cv2
-
-    if direction not in here.ways:
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        # Without propagation from patch to patch it is the same for every number of threads.
-        search.setUseSpatialPropagation(False)
-        search.setFinestScale(1)
-        search.setVariationalRefinementIterations(3)
-        search.setVariationalRefinementAlpha(60)  # smoother than usual: it is one face that moves
-        way = search.calc(here.soft, other.soft, None)
-        way += _places(SMALL_PX)
-        here.ways[direction] = way
-    return here.ways[direction]
-
-
-def _share(here: Moment, other: Moment, way: Way) -> Plane:
-    """How far to believe each small pixel of another moment."""
-    import cv2
-
-    apart = cv2.absdiff(here.grey, _carried(other.grey, way)).astype(np.float32)
-    apart = np.asarray(cv2.GaussianBlur(apart, (0, 0), CHANGED_AT))
-    np.multiply(apart, apart, out=apart)
-    apart *= np.float32(-1 / CHANGED**2)
-    return np.asarray(cv2.exp(apart))
+    return np.asarray(cv2.transform(cv2.merge([bright, red, blue]), AS_RGB), np.float32)
 
 
 def _thumb(own: NDArray[np.float32], steady: NDArray[np.float32]) -> Picture:
@@ -211,19 +254,3 @@ def _thumb(own: NDArray[np.float32], steady: NDArray[np.float32]) -> Picture:
     power = float(change @ change) / 3
     change *= np.float32(power / (power + FLICKER**2))
     return np.asarray(cv2.cvtColor(steady, cv2.COLOR_RGBA2RGB) + change, np.float32)
-
-
-def _carried(picture: NDArray[Any], places: NDArray[np.float32]) -> NDArray[Any]:
-    import cv2
-
-    linear, edge = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
-    return np.asarray(cv2.remap(picture, places, None, linear, borderMode=edge))
-
-
-@cache
-def _places(side: int) -> NDArray[np.float32]:
-    """Each pixel's own place (side, side, 2), as x and y."""
-    x, y = np.meshgrid(np.arange(side, dtype=np.float32), np.arange(side, dtype=np.float32))
-    places = np.dstack([x, y])
-    places.flags.writeable = False
-    return places

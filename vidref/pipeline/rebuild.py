@@ -3,8 +3,8 @@
 Five stages, each in its own thread with a bounded queue behind it: decode, crop, restore, steady,
 place; whoever takes the frames, usually to encode them, is the sixth. A frame without a face passes
 through them untouched. Every call of the network has one fixed shape, noise belongs to the person,
-and a face depends on `REACH` frames to each side, which whoever reads a part of a clip reads too:
-what comes out does not depend on queues, batches or where reading began.
+and a face depends on as many frames to each side as `steady.REACH`, which whoever reads a part of a
+clip reads too: what comes out does not depend on queues, batches or where reading began.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vidref.errors import ModelError
 from vidref.faces.blend import place_back
 from vidref.faces.colour_match import as_float
 from vidref.faces.geometry import Placement, take_crop
-from vidref.faces.steady import REACH, Moment, moment, steadied
+from vidref.faces.steady import Moment, Moments, in_rounds, moment, steadied
 from vidref.media.colour import Colour, write_rgb
 from vidref.media.frames import Frame, Passing
 from vidref.model.loading import CropRestorer
@@ -76,8 +76,6 @@ class _Work:
 
 
 _Busy = tuple[Item, list[_Work]]
-_Moments = dict[int, Moment]
-"""The faces of a frame by their tracks."""
 
 
 class Rebuilder:
@@ -167,30 +165,14 @@ class Rebuilder:
         self.faces += len(faces)
 
     def _steadied(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
-        """The same with every face steadied by the frames around; so many are held."""
-        held: deque[tuple[_Busy, _Moments | None]] = deque()
-        before: deque[_Moments] = deque(maxlen=REACH)
-
-        def next_one() -> _Busy:
-            done, moments = held.popleft()
-            if moments is not None:
-                after = [those for _, those in held if those is not None][:REACH]
-                for work in done[1]:
-                    track = work.here.track
-                    assert work.shown is not None
-                    around = [*_unbroken(track, reversed(before))], [*_unbroken(track, after)]
-                    found = steadied(work.shown, moments[track], *around)
-                    work.shown, work.thumb = found.shown, found.thumb
-                before.append(moments)
-            return done
-
-        for item, works in busy:
-            moments = {work.here.track: _moment(work) for work in works}
-            held.append(((item, works), moments if isinstance(item, Frame) else None))
-            while sum(those is not None for _, those in held) > REACH:
-                yield next_one()
-        while held:
-            yield next_one()
+        """The same with every face steadied by the frames around."""
+        for (those, works, own), mean in in_rounds(_framed(busy)):
+            for work in works:
+                assert work.shown is not None
+                track = work.here.track
+                found = steadied(work.shown, own[track], mean[track])
+                work.shown, work.thumb = found.shown, found.thumb
+            yield from those
 
     def _face(self, work: _Work, pts: int) -> Face:
         person = work.here.person
@@ -219,6 +201,21 @@ class Rebuilder:
             write_rgb(image, colour, view.box, *view.as_stored(placed), before)
 
 
+_Framed = tuple[list[_Busy], list[_Work], Moments]
+"""A frame, after whatever came before it that is none; its faces, and what these are by tracks."""
+
+
+def _framed(busy: Iterable[_Busy]) -> Iterator[tuple[_Framed, Moments]]:
+    held: list[_Busy] = []
+    for item, works in busy:
+        held.append((item, works))
+        if isinstance(item, Frame):
+            moments = {work.here.track: _moment(work) for work in works}
+            yield (held, works, moments), moments
+            held = []
+    yield (held, [], {}), {}
+
+
 def _moment(work: _Work) -> Moment:
     """What shall be seen of a face: as much of the restoration as its track asks for."""
     import cv2
@@ -231,14 +228,6 @@ def _moment(work: _Work) -> Moment:
         half = cv2.resize(work.shown, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
         work.shown = np.asarray(half)
     return moment(work.crop, work.shown)
-
-
-def _unbroken(track: int, frames: Iterable[_Moments]) -> Iterator[Moment]:
-    """The track's moments in neighbouring frames, up to the first in which it is not."""
-    for moments in frames:
-        if track not in moments:
-            return
-        yield moments[track]
 
 
 def as_tensor(picture: NDArray[Any]) -> Any:
