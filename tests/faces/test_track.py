@@ -79,6 +79,23 @@ def test_a_single_false_find_makes_no_track():
     assert track.frames[0].placement.centre_xy == pytest.approx((200, 150), abs=2)
 
 
+@pytest.mark.parametrize(
+    ("turned", "size", "score", "tracks"),
+    [(True, 40.0, 0.8, 0), (True, 40.0, 0.95, 1), (True, 80.0, 0.8, 1), (False, 40.0, 0.8, 1)],
+)
+def test_a_small_doubtful_face_that_only_looks_aside_makes_no_track(turned, size, score, tracks):
+    tracker = Tracker(strong_score=0.6, same_person=0.5)
+    points = points_of(Placement((200.0, 150.0), size, 0.0))
+    if turned:
+        points[:, 0] = 200 + (points[:, 0] - 200) * 0.35
+        points[2, 0] -= 0.1 * size
+    points = points.astype(np.float32)
+    face = DetectedFace(np.concatenate([points.min(0), points.max(0)]), points, score)
+    for index in range(12):
+        tracker.push(index, index / RATE, [face])
+    assert len(tracker.finish()) == tracks
+
+
 def test_a_clip_of_one_frame_has_its_faces():
     stage = Stage()
     stage.play({0: (200, 150), 1: (500, 150)})

@@ -1,14 +1,13 @@
 """Finds the faces of a frame, anywhere or where they are expected, with a pack's networks.
 
-The detector is insightface's object for an SCRFD file. Where the pack has a refiner, the detector
-only proposes: what is a face, where it is and its points are the refiner's word.
+Where the pack has a refiner, the detector only proposes: what is a face, where it is and its points
+are the refiner's word.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from vidref.faces.boxes import suppress
 from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, take_crop, to_frame
 from vidref.faces.refiner import SPAN, Refiner, window_of_box
+from vidref.faces.scrfd import Scrfd
+from vidref.faces.shrink import resized
 
 FILLING_PX = 256
 """Frames are looked at in this size too: faces that fill a frame are beyond a detector's largest
@@ -28,13 +29,14 @@ NEAR_SPAN = 1.8
 """A window around a known face is this many times its square, and looked at in this size."""
 NEAR_INNER = 0.35
 """Faces whose middle is further than this from a window's middle, in shares of it, are cut off."""
-LARGEST_STRIDE = 32
 BOX_SHARE, BOX_LOWER = 0.725, 0.055
 """A face's box in its square: longer side, and how much lower its middle is, in shares of the side
 (medians of 3,736 single faces of the train split)."""
 PROPOSED = 0.2
 MOST_PROPOSED = 40
 """Score from which the detector's word is worth a second look, and of how many a frame at most."""
+WORTH_ANOTHER = 0.6
+"""Share of the score asked for from which a first look is worth a second."""
 SAME_FACE = 0.4
 """Overlap from which two boxes are one face."""
 
@@ -42,7 +44,7 @@ SAME_FACE = 0.4
 class Finder:
     """A pack's detector and, if it has one, its refiner; frames are RGB uint8."""
 
-    def __init__(self, detector: Any, refiner: Refiner | None, detect_px: int) -> None:
+    def __init__(self, detector: Scrfd, refiner: Refiner | None, detect_px: int) -> None:
         self._detector = detector
         self._refiner = refiner
         self._detect_px = detect_px
@@ -56,8 +58,13 @@ class Finder:
 
     def proposals(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
         """What the detector alone takes for faces, the best score first."""
-        faces = self._detect(frame, self._detect_px, least)
-        faces += self._detect(frame, FILLING_PX, least)
+        view = frame
+        if max(frame.shape[:2]) > self._detect_px:
+            # A large frame is read once: the smaller picture is made of the larger one.
+            height, width = _sides(frame.shape, self._detect_px)
+            view = resized(frame, width, height)
+        faces = self._detect(view, self._detect_px, frame.shape[:2], least)
+        faces += self._detect(view, FILLING_PX, frame.shape[:2], least)
         return _distinct(faces)
 
     def near(
@@ -66,7 +73,7 @@ class Finder:
         """The faces around where one is expected, the best score first."""
         if self._refiner is None:
             return self._detect_near(frame, expected, least)
-        seen = self._refiner.look(frame, [window_of(expected)])
+        seen = self._refiner.look(frame, [window_of(expected)], mirrored=True)
         sure = [face for face in seen if face.score >= least and _inside(face, expected)]
         # It has moved further than a window shows, or is hidden: worth the detector's wider look.
         return sure or self._refined(
@@ -83,15 +90,17 @@ class Finder:
         """What is a face of what was proposed: from a second look, in the face's own window.
 
         The first window is the detector's, and what is seen depends on it: of a still face (talk-b)
-        the size strayed by 4.3 % from frame to frame with one look, and by 0.8 % with two.
+        the size strayed by 4.3 % from frame to frame with one look, by 0.8 % with two and by 0.5 %
+        with the second in the mirror too. The score is the mean of all three.
         """
         faces = refiner.look(frame, [window_of_box(face.box_xyxy) for face in proposed])
-        faces = _distinct([face for face in faces if face.score >= least])
-        again = refiner.look(frame, [window_of_box(face.box_xyxy) for face in faces])
-        pairs = zip(faces, again, strict=True)
-        return _distinct(
-            [replace(two, score=one.score) if two.score >= least else one for one, two in pairs]
-        )
+        faces = _distinct([face for face in faces if face.score >= WORTH_ANOTHER * least])
+        again = refiner.look(frame, [window_of_box(f.box_xyxy) for f in faces], mirrored=True)
+        found = [
+            replace(two if two.score >= least else one, score=(one.score + 2 * two.score) / 3)
+            for one, two in zip(faces, again, strict=True)
+        ]
+        return _distinct([face for face in found if face.score >= least])
 
     def _detect_near(
         self, frame: NDArray[np.uint8], expected: Placement, least: float
@@ -99,56 +108,45 @@ class Finder:
         """The detector's word on an upright window around where a face is expected."""
         if expected.size_px > FILLS * min(frame.shape[:2]):
             # A window around a face that fills the frame would show little else than black.
-            return self._detect(frame, FILLING_PX, least)
+            return self._detect(frame, FILLING_PX, frame.shape[:2], least)
         window = replace(expected, size_px=expected.size_px * NEAR_SPAN)
         # Detectors know pictures that end in black; streaks of a repeated edge shrink what they
         # find: on collins-1, whose face fills the frame, from 560 px to 415.
         view = take_crop(frame, window, NEAR_PX, edge_repeats=False)
-        found, points = self._detector.detect(
-            _as_bgr(view),
-            input_size=(NEAR_PX, NEAR_PX),
-            det_thresh=least,
-        )
         back = to_frame(window, NEAR_PX)
         faces = []
-        for row, five in zip(found, points, strict=True):
+        for face in self._detector.find(view, least):
+            row, five = face.box_xyxy, face.landmarks_xy
             if np.abs(five.mean(0) / NEAR_PX - 0.5).max() < NEAR_INNER:
-                middle = back[:, :2] @ (row[:2] + row[2:4]).astype(float) / 2 + back[:, 2]
-                half = (row[2:4] - row[:2]) * window.size_px / NEAR_PX / 2
+                middle = back[:, :2] @ (row[:2] + row[2:]).astype(float) / 2 + back[:, 2]
+                half = (row[2:] - row[:2]) * window.size_px / NEAR_PX / 2
                 box = np.concatenate([middle - half, middle + half]).astype(np.float32)
                 landmarks = (five @ back[:, :2].T + back[:, 2]).astype(np.float32)
-                faces.append(DetectedFace(box, landmarks, float(row[4])))
+                faces.append(DetectedFace(box, landmarks, face.score))
         return faces
 
-    def _detect(self, frame: NDArray[np.uint8], px: int, least: float) -> list[DetectedFace]:
-        """The detector's word on the whole frame, its longer side made this long."""
-        import cv2
-
-        scale = px / max(frame.shape[:2])
-        size = [max(1, round(side * scale)) for side in frame.shape[1::-1]]
-        # insightface would reduce without averaging, which noise and fine patterns do not survive,
-        # and fill up to a square: on a 16:9 frame that is nearly half of the work.
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        view = cv2.resize(frame, size, interpolation=how)
-        whole = tuple(math.ceil(side / LARGEST_STRIDE) * LARGEST_STRIDE for side in size)
-        found, points = self._detector.detect(_as_bgr(view), input_size=whole, det_thresh=least)
-        across = np.array([frame.shape[1] / size[0], frame.shape[0] / size[1]], np.float32)
+    def _detect(
+        self, picture: NDArray[np.uint8], px: int, whole: tuple[int, ...], least: float
+    ) -> list[DetectedFace]:
+        """The detector's word on a picture of a whole frame, its longer side made this long."""
+        height, width = _sides(whole, px)
+        found = self._detector.find(resized(picture, width, height), least)
+        across = np.array([whole[1] / width, whole[0] / height], np.float32)
         shift = (across - 1) / 2
         return [
             DetectedFace(
-                row[:4] * np.tile(across, 2) + np.tile(shift, 2),
-                five * across + shift,
-                float(row[4]),
+                np.asarray(face.box_xyxy * np.tile(across, 2) + np.tile(shift, 2), np.float32),
+                np.asarray(face.landmarks_xy * across + shift, np.float32),
+                face.score,
             )
-            for row, five in zip(found, points, strict=True)
+            for face in found
         ]
 
 
-def _as_bgr(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What insightface takes; ten times as quick as numpy's own reversal."""
-    import cv2
-
-    return np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2BGR), np.uint8)
+def _sides(shape: tuple[int, ...], px: int) -> tuple[int, int]:
+    """Height and width of a frame whose longer side is made this long."""
+    scale = px / max(shape[:2])
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def window_of(expected: Placement) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from vidref.faces.geometry import Placement, similarity
 from vidref.faces.light import evenly_lit
 from vidref.faces.refiner import FILE as REFINER_FILE
 from vidref.faces.refiner import Refiner
+from vidref.faces.scrfd import Scrfd
 from vidref.imports import only_promised
 
 BUNDLED = "bundled"
@@ -125,10 +126,11 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
             "choose another pack with --faces."
         )
     analysis.prepare(ctx_id=0, det_size=(FILLING_PX, FILLING_PX))
+    detector = Scrfd(models["detection"])
     return FacePack(
         BUNDLED if bundled else source,
         folder,
-        Finder(models["detection"], _refiner(folder, threads, models["detection"]), detect_px),
+        Finder(detector, _refiner(folder, threads, detector.providers), detect_px),
         models["recognition"],
         LEAST_SCORE,
         BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,
@@ -210,14 +212,13 @@ def _session_options(threads: int) -> Any:
     return options
 
 
-def _refiner(folder: Path, threads: int, detector: Any) -> Refiner | None:
+def _refiner(folder: Path, threads: int, providers: list[str]) -> Refiner | None:
     """The pack's refiner, if it has one, on the device that its detector is on."""
     path = folder / REFINER_FILE
     if not path.is_file():
         return None
     import onnxruntime
 
-    providers = detector.session.get_providers()
     try:
         session = onnxruntime.InferenceSession(
             str(path), _session_options(threads), providers=providers

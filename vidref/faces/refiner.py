@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.faces.detected import DetectedFace
+from vidref.faces.shrink import resized
 
 FILE = "refiner.onnx"
 WINDOW_PX = 96
 SPAN = 1.6
 """A window is a square of this many times the longer side of the box it is drawn around."""
 SMALLEST_WINDOW_PX = 8
+MIRRORED = [1, 0, 2, 4, 3]
+"""The five points in the order that they have in the mirror."""
 
 
 class Refiner:
@@ -29,21 +32,36 @@ class Refiner:
         self._input = session.get_inputs()[0].name
 
     def look(
-        self, frame: NDArray[np.uint8], windows: list[NDArray[np.float64]]
+        self,
+        frame: NDArray[np.uint8],
+        windows: list[NDArray[np.float64]],
+        mirrored: bool = False,
     ) -> list[DetectedFace]:
-        """What each window (centre x, y, side in frame pixels) holds; the score is its own."""
+        """What each window (centre x, y, side in frame pixels) holds.
+
+        `mirrored`: in the mirror as well, and the mean of both, for twice the time.
+        """
         if not windows:
             return []
         cut = [view_of(frame, window) for window in windows]
         views = np.stack([view for view, _ in cut])
+        if mirrored:
+            views = np.concatenate([views, views[:, :, ::-1]])
         scores, boxes, points = self._session.run(None, {self._input: views})
+        if mirrored:
+            half = len(windows)
+            boxes[half:, 0] *= -1
+            points = np.concatenate([points[:half], points[half:, MIRRORED] * (-1, 1)])
+            scores, boxes, points = (
+                (part[:half] + part[half:]) / 2 for part in (scores, boxes, points)
+            )
         faces = []
         for (_, window), score, box, five in zip(cut, scores, boxes, points, strict=True):
             middle, side = window[:2], window[2]
-            centre, half = middle + box[:2] * side, np.exp(box[2:]) * side / 2
+            centre, reach = middle + box[:2] * side, np.exp(box[2:]) * side / 2
             faces.append(
                 DetectedFace(
-                    np.concatenate([centre - half, centre + half]).astype(np.float32),
+                    np.concatenate([centre - reach, centre + reach]).astype(np.float32),
                     (middle + five * side).astype(np.float32),
                     float(score),
                 )
@@ -64,8 +82,6 @@ def view_of(
 
     It is cut at whole pixels, so that nothing but the view itself is resampled.
     """
-    import cv2
-
     side = max(SMALLEST_WINDOW_PX, round(float(window[2])))
     left, top = (int(v) for v in np.rint(window[:2] + 0.5 - side / 2))
     within = frame[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
@@ -75,6 +91,5 @@ def view_of(
             y, x = max(-top, 0), max(-left, 0)
             canvas[y : y + within.shape[0], x : x + within.shape[1]] = within
         within = canvas
-    how = cv2.INTER_AREA if side > WINDOW_PX else cv2.INTER_LINEAR
-    view = np.asarray(cv2.resize(within, (WINDOW_PX, WINDOW_PX), interpolation=how), np.uint8)
+    view = resized(within, WINDOW_PX, WINDOW_PX)
     return view, np.array([left + side / 2 - 0.5, top + side / 2 - 0.5, side])

@@ -35,6 +35,7 @@ from vidref.faces.paths import Shot, Sighting, Track, whole_path
 from vidref.faces.pose import turned_deg
 from vidref.faces.stitch import stitched
 from vidref.faces.swaps import put_right
+from vidref.faces.turned import TOO_FAR_DEG
 
 DETECT_EVERY = 8
 """Frames between looks at the whole frame, unless something happens."""
@@ -63,6 +64,10 @@ UNWATCHED_S = 0.25
 """A face that was missed for longer shows by its embedding that it is still the same."""
 VERY_PLACE = 0.5
 """Overlap with a face that looks unlike itself, from which what is found is in its place."""
+TELLING_PX, SURE = 48.0, 0.9
+"""A face that looks aside (`turned.TOO_FAR_DEG`) shows little; where it is not larger than this it
+takes such scores to be believed. In pictures of the train split seven of thirteen such finds
+were fur, leaves and the like: six of those scored less, and of the six faces one, a drawn one."""
 UNLIKE = 0.3
 """How far below the pack's own limit a cosine must be to rule a person out."""
 WEAK_DOUBT = 2.0
@@ -228,7 +233,8 @@ class Tracker:
         return [face for face in self._faces if face.replaced_by not in self._faces]
 
     def _is_real(self, face: Followed) -> bool:
-        return face.believed or len(face.sightings) >= min(NEEDED, self._looks)
+        often = face.believed or len(face.sightings) >= min(NEEDED, self._looks)
+        return often and not _is_hardly_seen(face.sightings)
 
     def _associate(self, frame: Finds) -> list[tuple[Followed, int]]:
         """Pairs of a face followed and the number of a face found."""
@@ -367,3 +373,11 @@ class Tracker:
                 self._faces.remove(face)
                 if face.believed:
                     self._gone.append(face)
+
+
+def _is_hardly_seen(sightings: Sequence[Sighting]) -> bool:
+    """Small, aside and not surely a face, in most looks: a leaf may look like that."""
+    aside = float(np.median([abs(seen.turned_deg) for seen in sightings]))
+    size = float(np.median([seen.placement.size_px for seen in sightings]))
+    score = float(np.median([seen.score for seen in sightings]))
+    return aside > TOO_FAR_DEG and size <= TELLING_PX and score < SURE
