@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
-from vidref.evaluation.face_pack_clips import Chain, extend
+from tests.faces.portraits import bundled_pack
+from vidref.evaluation import face_pack_clips
+from vidref.evaluation.face_pack_clips import Chain, extend, longest_false_track
 from vidref.evaluation.face_pack_degradation import MODERATE, SEVERE, degrade, degrade_aligned
-from vidref.evaluation.face_pack_detector import Tally, Truth
+from vidref.evaluation.face_pack_detector import Scene, Tally, Truth
+from vidref.evaluation.face_pack_points import SHIFTS, SIZES_PX, ManyLooks, measure_points
 from vidref.evaluation.face_pack_recogniser import Photographs, verify_clean
 from vidref.faces.detected import DetectedFace
 
@@ -104,3 +110,70 @@ def test_a_face_that_moves_a_little_is_one_chain_and_one_that_jumps_is_two():
     for index, left in enumerate([0.0, 5.0, 10.0, 300.0, 305.0]):
         extend(chains, index, [face(left, 0, 50, 0.9)])
     assert [chain.length for chain in chains] == [3, 2]
+
+
+class SpotTeacher:
+    """Finds a face where a picture is green, and all its points in the middle of the red spot."""
+
+    def setInputSize(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def detect(self, bgr: np.ndarray) -> tuple[int, np.ndarray | None]:
+        assert bgr.shape[1::-1] == self.size
+        y, x = np.nonzero(bgr[..., 1] > 60)
+        if not len(x):
+            return 0, None
+        red = bgr[..., 2].astype(float)
+        v, u = np.mgrid[: red.shape[0], : red.shape[1]]
+        middle = [(u * red).sum() / red.sum(), (v * red).sum() / red.sum()]
+        box = [x.min(), y.min(), np.ptp(x), np.ptp(y)]
+        return 1, np.array([[*box, *(middle * 5), 0.9]], np.float32)
+
+
+def spotted(at: tuple[float, float]) -> np.ndarray:
+    y, x = np.mgrid[:300, :320]
+    image = np.zeros((300, 320, 3), np.uint8)
+    image[..., 0] = 250 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 9**2))
+    image[90:210, 100:220, 1] = 120
+    return image
+
+
+def test_many_looks_at_a_face_agree_in_the_pictures_own_pixels(monkeypatch):
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: SpotTeacher())
+    box = np.array([100, 90, 220, 210], np.float32)
+    looks = ManyLooks(Path("none")).at(spotted((150.4, 141.7)), box)
+    assert looks.shape == (len(SIZES_PX) * SHIFTS * 2, 5, 2)
+    assert np.abs(looks - np.array([150.4, 141.7])).max() < 0.15
+    assert len(ManyLooks(Path("none")).at(np.zeros((300, 320, 3), np.uint8), box)) == 0
+
+
+def test_points_are_measured_against_the_middle_of_many_looks(monkeypatch):
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: SpotTeacher())
+    box = np.array([100, 90, 220, 210], np.float32)
+    label = np.tile(np.array([150.0, 140.0], np.float32), (5, 1))
+    label[0, 0], label[1, 0] = 130, 170  # 40 px apart
+    scene = Scene("s", spotted((150, 140)), Truth.of([DetectedFace(box, label, 0.9)]))
+
+    class Off:
+        def detect(self, frame: np.ndarray) -> list[DetectedFace]:
+            return [
+                DetectedFace(box, label + np.float32((4, 0)), 0.9),
+                DetectedFace(box, label, 0.2),
+            ]
+
+    errors = measure_points({"off": Off()}, ManyLooks(Path("none")), [scene], 0.5).of
+    # The agreed points lie together, so distances are counted in pixels.
+    assert errors["off"] == pytest.approx([(16 + 24 + 3 * 4) / 5], abs=0.3)
+    assert errors["label"] == pytest.approx([(20 + 20) / 5], abs=0.3)
+    assert errors["halves"][0] < 0.3
+
+
+def test_a_pan_over_a_face_is_a_long_track_and_over_nothing_none(monkeypatch):
+    from skimage.data import astronaut, brick
+
+    monkeypatch.setattr(face_pack_clips, "PAN_FRAMES", 8)
+    nobody = np.repeat(brick()[:256, :256, None], 3, 2)
+    scenes = [Scene("face", astronaut(), Truth.of([])), Scene("wall", nobody, Truth.of([]))]
+    longest = longest_false_track(bundled_pack(), scenes, 0)
+    assert longest["face"] >= 6
+    assert longest["wall"] == 0

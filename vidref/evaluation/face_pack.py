@@ -22,6 +22,7 @@ from vidref.evaluation import face_pack_detector as detection
 from vidref.evaluation import face_pack_recogniser as recognition
 from vidref.evaluation.face_pack_degradation import MODERATE, SEVERE
 from vidref.evaluation.face_pack_networks import Detects, Embeds, JudgeRecogniser, TeacherDetector
+from vidref.evaluation.face_pack_points import ManyLooks, measure_points
 from vidref.faces.pack import FACE_PX, FacePack, load_pack
 
 LEAST_MEASURED = 0.02
@@ -80,6 +81,7 @@ def measure_pack(
         if not scenes:
             raise InputError(f"{fold} names no scene of {data / 'scenes.json'}.")
         _detector(figures, pack, teacher, scenes, out, say)
+        _points(figures, pack, teacher, data, scenes, say)
     if "clips" in parts:
         _clips(figures, pack, data, out, say, every)
     if "recogniser" in parts:
@@ -123,6 +125,27 @@ def _detector(
         say(f"detector, {kind}: done")
 
 
+def _points(
+    figures: Figures,
+    pack: FacePack,
+    teacher: Detects,
+    data: Path,
+    scenes: list[detection.Scene],
+    say: Callable[[str], None],
+) -> None:
+    looks = ManyLooks(data / "teachers" / "detector-teacher.onnx")
+    finders: dict[str, Detects] = {"pack": pack, "teacher": teacher}
+    errors = measure_points(finders, looks, scenes, pack.least_score)
+    for who, of_faces in errors.of.items():
+        column = who if who in finders else "teacher"
+        row = "points against the teacher's median look"
+        row += "" if who in finders else f", {who}"
+        figures.add(f"{row}: faces", column, len(of_faces))
+        figures.add(f"{row}: mean", column, float(np.mean(of_faces)))
+        figures.add(f"{row}: median", column, float(np.median(of_faces)))
+    say("points: done")
+
+
 def _add_tally(
     figures: Figures, kind: str, column: str, tally: detection.Tally, least: float
 ) -> None:
@@ -162,8 +185,12 @@ def _clips(
         _draw_missed(result, out / f"missed-{clip.stem}.png")
         say(f"{clip.name}: recall {recall:.3f}")
     figures.add("clips: recall, all faces", "pack", found / max(1.0, true))
-    empty = [s for s in detection.read_scenes(data) if not len(s.truth.counts)]
-    longest = clips.longest_false_chain(pack, empty, 0)
+    empty = [
+        scene
+        for scene in detection.read_scenes(data)
+        if not len(scene.truth.counts) and scene.name not in detection.UNSEEN
+    ]
+    longest = clips.longest_false_track(pack, empty, 0)
     figures.add(
         "clips without faces: longest false track, clips with one above 3",
         "pack",

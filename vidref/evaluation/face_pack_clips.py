@@ -1,13 +1,14 @@
 """A face pack on moving pictures: is everyone found in every frame, and is nobody invented?
 
-Faces are chained from frame to frame by overlap alone; that is enough to count how long a mistake
-lasts and to gather embeddings of one person, and keeps the tracker out of this measure.
+To gather embeddings of one person, faces are chained from frame to frame by overlap alone. What is
+invented is counted by the tracker's own tracks, since those are what a user sees.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from vidref.evaluation.face_pack_networks import Detects, Image
 from vidref.faces.boxes import overlaps
 from vidref.faces.detected import DetectedFace
 from vidref.faces.pack import FacePack
+from vidref.faces.watch import Watcher
 
 CHAINED = 0.3
-PAN_FRAMES = 30
+PAN_FRAMES, PAN_RATE = 30, 25
 EMBEDDED_EVERY = 5
 SHORTEST_PERSON = 3
 """Embeddings that a chain must have to stand for a person."""
@@ -97,15 +99,16 @@ def measure_clip(
     return ClipResult(clip.name, tally, chains, worst)
 
 
-def longest_false_chain(detector: Detects, scenes: list[Scene], seed: int) -> dict[str, int]:
-    """Longest chain in a slow, compressed pan over each scene without faces."""
+def longest_false_track(pack: FacePack, scenes: list[Scene], seed: int) -> dict[str, int]:
+    """Frames of the longest track in a slow, compressed pan over each scene without faces."""
     longest: dict[str, int] = {}
     for number, scene in enumerate(scenes):
         rng = np.random.default_rng((seed, number))
-        chains: list[Chain] = []
+        watcher = Watcher(pack)
         for index, image in enumerate(_pan(scene.image, rng)):
-            extend(chains, index, detector.detect(image))
-        longest[scene.name] = max((c.length for c in chains), default=0)
+            last = index == PAN_FRAMES - 1
+            watcher.see(index, index / PAN_RATE, partial(np.copy, image), whole=last)
+        longest[scene.name] = max((len(t.frames) for t in watcher.finish()), default=0)
     return longest
 
 
