@@ -28,12 +28,16 @@ from vidref.model.loading import CropRestorer
 from vidref.model.restorer import Face, PersonContext, Sampling
 from vidref.pipeline.cores import short_turns
 from vidref.pipeline.identity import IdentityWatch
+from vidref.pipeline.memory import give_back_free
 from vidref.pipeline.square_view import SquareView, colour_of, look
 from vidref.pipeline.stream import run_ahead
 
 Item = Frame | Passing
 FRAMES_HELD = 16
 """Frames that may wait for a batch to fill; a padded call costs as much as a full one."""
+
+GIVEN_BACK_EVERY = 50
+"""Frames with faces after which free memory leaves the process: a millisecond a frame."""
 
 LEAST_SIDE = 128
 """Pixels of the face square that are always shown."""
@@ -111,9 +115,13 @@ class Rebuilder:
         return run_ahead(self._placed(steadied), depth)
 
     def _placed(self, busy: Iterable[_Busy]) -> Iterator[Item]:
+        placed = 0
         for item, works in busy:
             if works and isinstance(item, Frame):
                 self._place(item, works)
+                placed += 1
+                if placed % GIVEN_BACK_EVERY == 0:
+                    give_back_free()
             yield item
 
     def _cropped(self, items: Iterable[Item]) -> Iterator[_Busy]:
