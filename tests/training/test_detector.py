@@ -10,11 +10,17 @@ import onnxruntime
 import pytest
 import torch
 
+from vidref.evaluation.face_pack_detector import MISSED, NO_FACE, read_fold
 from vidref.training.detector_data import Composer, SampleStream
 from vidref.training.detector_labels import DetectorData, Labels, Picture, clean
 from vidref.training.detector_loss import Cells, Predictions, assign, detector_loss
 from vidref.training.detector_network import DetectorNetwork
-from vidref.training.detector_train import DetectorRecipe, fold_of, train_detector
+from vidref.training.detector_train import (
+    DetectorRecipe,
+    fold_of,
+    train_detector,
+    without_fold,
+)
 from vidref.training.face_export import export_detector, read_network
 from vidref.training.face_recipe import read_recipe
 
@@ -150,6 +156,22 @@ def test_folds_split_the_scenes_and_do_not_overlap():
 
 
 @pytest.mark.slow
+def test_a_fold_is_left_out_and_its_list_says_where_the_teacher_is_wrong(tmp_path):
+    names = [f"scene_{n:05}.webp" for n in range(800, 900)] + ["archive_00510.webp"]
+    pictures = [Picture(name, np.zeros((8, 8, 3), np.uint8), Labels.empty()) for name in names]
+    seen = []
+    for number in range(5):
+        kept = without_fold(pictures, (number, 5), tmp_path)
+        left_out = read_fold(tmp_path / "fold.txt")
+        assert {p.name for p in kept} | set(left_out) == set(names)
+        assert not {p.name for p in kept} & set(left_out)
+        seen += left_out.items()
+    wrong = {name: mark for name, mark in seen if mark}
+    assert len(seen) == len(names)
+    assert wrong["scene_00817.webp"] == NO_FACE
+    assert wrong["archive_00510.webp"] == MISSED
+
+
 def test_a_training_of_seconds_writes_its_state_and_goes_on_from_it(tmp_path):
     if not DATA.is_dir():
         pytest.skip("needs ../shared/data")

@@ -1,4 +1,4 @@
-"""Options that the two face trainings share."""
+"""Options that the face trainings share."""
 
 from __future__ import annotations
 
@@ -49,3 +49,23 @@ def face_training_options(config: str) -> Callable[[F], F]:
         return command
 
     return add
+
+
+def fold_option(command: F) -> F:
+    return click.option(
+        "--fold",
+        metavar="K/N",
+        callback=_fold,
+        help="Leave the K-th of N parts of the scenes out altogether (K from 0), to measure on it.",
+    )(command)
+
+
+def _fold(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, _, second = text.partition("/")
+    if not (first.isdigit() and second.isdigit() and int(first) < int(second)):
+        raise click.BadParameter("write it as 0/5 to 4/5", context, option)
+    return int(first), int(second)

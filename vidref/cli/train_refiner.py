@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from vidref.cli.face_training import face_training_options
+from vidref.cli.face_training import face_training_options, fold_option
 
 
 @click.command()
 @face_training_options("train-refiner.yaml")
+@fold_option
 @click.option(
     "--lures-of",
     metavar="PACK",
@@ -30,6 +31,7 @@ def refiner(
     resume: bool,
     threads: int | None,
     export: Path | None,
+    fold: tuple[int, int] | None,
     lures_of: str,
     start_from: str | None,
 ) -> None:
@@ -44,7 +46,7 @@ def refiner(
     if threads is not None:
         torch.set_num_threads(threads)
     recipe = read_recipe(RefinerRecipe, config, minutes)
-    folder = train_refiner(recipe, data, out, resume, lures_of, start_from)
+    folder = train_refiner(recipe, data, out, resume, lures_of, start_from, fold)
     click.echo(folder / "best.safetensors")
     if export is not None:
         network = read_network(folder / "best.safetensors")

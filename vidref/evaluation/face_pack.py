@@ -76,8 +76,8 @@ def measure_pack(
     teacher = TeacherDetector(data / "teachers" / "detector-teacher.onnx", LEAST_MEASURED)
     judge = JudgeRecogniser(data / "teachers" / "identity-judge.onnx")
     if "detector" in parts:
-        names = set(fold.read_text().split()) if fold is not None else None
-        scenes = detection.read_scenes(data, names)
+        left_out = detection.read_fold(fold) if fold is not None else None
+        scenes = detection.read_scenes(data, left_out)
         if not scenes:
             raise InputError(f"{fold} names no scene of {data / 'scenes.json'}.")
         _detector(figures, pack, teacher, scenes, out, say)
@@ -188,7 +188,7 @@ def _clips(
     empty = [
         scene
         for scene in detection.read_scenes(data)
-        if not len(scene.truth.counts) and scene.name not in detection.UNSEEN
+        if not len(scene.truth.counts) and scene.mistake != detection.MISSED
     ]
     longest = clips.longest_false_track(pack, empty, 0)
     figures.add(

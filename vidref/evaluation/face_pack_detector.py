@@ -42,17 +42,12 @@ class Truth:
         return Truth(boxes, landmarks, (scores >= SURE) & (sizes >= SMALLEST_PX))
 
 
-ANIMALS = frozenset(
-    f"scene_{n:05}.webp"
-    for n in (
-        *(968, 984, 1016, 1032, 1048, 1056),
-        *(915, 978, 980, 994, 1011, 1034, 1037, 1039, 1044, 1054, 1075, 1209),
-    )
-)
-"""Scenes in which the teacher is sure of a face that is a dog's or a thing's, by eye: of split dev,
-and of the tenth of split train that no training step saw either."""
-UNSEEN = frozenset(f"archive_{n:05}.webp" for n in (482, 490, 626, 642, 510))
-"""Pictures of the same whose face, an engraving or an old print, the teacher missed."""
+NO_FACE, MISSED = "no-face", "missed"
+"""What is wrong with the teacher's word on a picture, seen by eye: what it is sure of is a dog's
+head or a thing, or it missed a face, mostly an engraved or an old one."""
+DEV_MISTAKES = {f"scene_{n:05}.webp": NO_FACE for n in (968, 984, 1016, 1032, 1048, 1056)} | {
+    f"archive_{n:05}.webp": MISSED for n in (482, 490, 626, 642)
+}
 
 
 @dataclass(frozen=True)
@@ -60,15 +55,24 @@ class Scene:
     name: str
     image: Image
     truth: Truth
+    mistake: str = ""
+    """`NO_FACE`, `MISSED` or nothing."""
 
 
-def read_scenes(data: Path, names: set[str] | None = None) -> list[Scene]:
-    """Split `dev`, or the scenes of the given names."""
+def read_fold(path: Path) -> dict[str, str]:
+    """The scenes that a training left out, each with what is wrong with its label (or nothing)."""
+    lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    return {line[0]: line[1] if len(line) > 1 else "" for line in lines}
+
+
+def read_scenes(data: Path, fold: dict[str, str] | None = None) -> list[Scene]:
+    """Split `dev`, or the scenes of a fold."""
+    mistakes = DEV_MISTAKES if fold is None else fold
     about = json.loads((data / "scenes.json").read_text())
     scenes = []
     with zipfile.ZipFile(data / "scenes.zip") as archive:
         for name in sorted(about):
-            if not (about[name]["split"] == "dev" if names is None else name in names):
+            if not (about[name]["split"] == "dev" if fold is None else name in fold):
                 continue
             packed = np.frombuffer(archive.read(name), np.uint8)
             image = cv2.cvtColor(cv2.imdecode(packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
@@ -78,7 +82,8 @@ def read_scenes(data: Path, names: set[str] | None = None) -> list[Scene]:
                 box = np.array([left, top, left + width, top + height], np.float32)
                 points = np.array(face["landmarks_xy"], np.float32).reshape(5, 2)
                 faces.append(DetectedFace(box, points, face["score"]))
-            scenes.append(Scene(name, np.asarray(image, np.uint8), Truth.of(faces)))
+            truth, mistake = Truth.of(faces), mistakes.get(name, "")
+            scenes.append(Scene(name, np.asarray(image, np.uint8), truth, mistake))
     return scenes
 
 
@@ -157,22 +162,23 @@ def _excused(face: DetectedFace, truth: Truth) -> bool:
 class Tallies:
     """The same faces against the teacher as it is, and with its mistakes, seen by eye, put right.
 
-    Its dogs are no faces; pictures whose face it missed count neither way.
+    Its dogs are no faces; pictures in which it missed a face count neither way.
     """
 
     as_labelled: Tally = field(default_factory=Tally)
     put_right: Tally = field(default_factory=Tally)
 
-    def add(self, name: str, found: list[DetectedFace], truth: Truth, least: float) -> None:
-        self.as_labelled.add(name, found, truth, least)
-        if name not in UNSEEN:
-            self.put_right.add(name, found, Truth.of([]) if name in ANIMALS else truth, least)
+    def add(self, scene: Scene, found: list[DetectedFace], truth: Truth, least: float) -> None:
+        self.as_labelled.add(scene.name, found, truth, least)
+        if scene.mistake != MISSED:
+            right = Truth.of([]) if scene.mistake == NO_FACE else truth
+            self.put_right.add(scene.name, found, right, least)
 
 
 def measure_clean(detector: Detects, scenes: list[Scene], least: float) -> Tallies:
     tallies = Tallies()
     for scene in scenes:
-        tallies.add(scene.name, detector.detect(scene.image), scene.truth, least)
+        tallies.add(scene, detector.detect(scene.image), scene.truth, least)
     return tallies
 
 
@@ -183,7 +189,7 @@ def measure_degraded(
     tallies = Tallies()
     for index, scene in enumerate(scenes):
         worse = degrade(scene.image, damage, np.random.default_rng((seed, index)))
-        tallies.add(scene.name, detector.detect(worse), scene.truth, least)
+        tallies.add(scene, detector.detect(worse), scene.truth, least)
     return tallies
 
 
@@ -201,7 +207,7 @@ def measure_degraded_faces(
         if not len(scene.truth.counts):
             rng = np.random.default_rng((seed, index))
             worse = degrade(scene.image, damage, rng, scale=160 / 512)
-            tallies.add(scene.name, detector.detect(worse), scene.truth, least)
+            tallies.add(scene, detector.detect(worse), scene.truth, least)
         for face in wanted:
             eyes = scene.truth.landmarks[face, 1] - scene.truth.landmarks[face, 0]
             scale = float(np.linalg.norm(eyes)) / EYES_OF_512
@@ -210,5 +216,5 @@ def measure_degraded_faces(
             only = np.zeros_like(scene.truth.counts)
             only[face] = True
             truth = Truth(scene.truth.boxes, scene.truth.landmarks, only)
-            tallies.add(scene.name, detector.detect(worse), truth, least)
+            tallies.add(scene, detector.detect(worse), truth, least)
     return tallies

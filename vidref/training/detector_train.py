@@ -19,7 +19,14 @@ from safetensors.torch import save_file
 
 from vidref.faces.boxes import match, suppress
 from vidref.training.detector_data import SampleStream
-from vidref.training.detector_labels import DetectorData, Labels, Picture, detector_data
+from vidref.training.detector_labels import (
+    NOT_FACES,
+    UNLABELLED,
+    DetectorData,
+    Labels,
+    Picture,
+    detector_data,
+)
 from vidref.training.detector_loss import Cells, Predictions, detector_loss
 from vidref.training.detector_network import DetectorNetwork
 from vidref.training.face_run import (
@@ -67,6 +74,20 @@ def fold_of(name: str, folds: int) -> int:
     return zlib.crc32(name.encode()) % folds
 
 
+def without_fold(scenes: list[Picture], fold: tuple[int, int], out: Path) -> list[Picture]:
+    """The scenes that are not in a fold (its number, of how many); those that are go into a list.
+
+    The list says where the teacher is known to be wrong, for who measures on these scenes.
+    """
+    left_out = [p.name for p in scenes if fold_of(p.name, fold[1]) == fold[0]]
+    lines = [
+        f"{name} no-face" if name in NOT_FACES else f"{name} missed" if name in UNLABELLED else name
+        for name in left_out
+    ]
+    (out / FOLD_FILE).write_text("\n".join(lines) + "\n")
+    return [p for p in scenes if p.name not in set(left_out)]
+
+
 def train_detector(
     recipe: DetectorRecipe,
     data: Path,
@@ -82,9 +103,7 @@ def train_detector(
     everything = detector_data(data, recipe.portraits, recipe.small_faces, recipe.seed, cache)
     scenes = everything.scenes
     if fold is not None:
-        left_out = [p.name for p in scenes if fold_of(p.name, fold[1]) == fold[0]]
-        scenes = [p for p in scenes if p.name not in set(left_out)]
-        (folder.path / FOLD_FILE).write_text("\n".join(left_out) + "\n")
+        scenes = without_fold(scenes, fold, folder.path)
     held = [p for p in scenes if fold_of("held" + p.name, HELD_OUT) == 0]
     learned = [p for p in scenes if fold_of("held" + p.name, HELD_OUT) != 0]
     (folder.path / HELD_OUT_FILE).write_text("\n".join(p.name for p in held) + "\n")

@@ -21,7 +21,13 @@ from torch.nn import functional
 
 from vidref.faces.pack import load_pack
 from vidref.training.detector_labels import DetectorData, Picture, detector_data
-from vidref.training.detector_train import HELD_OUT, HELD_OUT_FILE, as_input, fold_of
+from vidref.training.detector_train import (
+    HELD_OUT,
+    HELD_OUT_FILE,
+    as_input,
+    fold_of,
+    without_fold,
+)
 from vidref.training.face_run import (
     Averaged,
     Clock,
@@ -76,6 +82,7 @@ def train_refiner(
     resume: bool,
     lures_of: str = "bundled",
     start_from: str | None = None,
+    fold: tuple[int, int] | None = None,
 ) -> Path:
     """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result."""
     torch.manual_seed(recipe.seed)
@@ -84,7 +91,8 @@ def train_refiner(
     cache = out.parent / "refiner-labels.json"
     everything = detector_data(data, recipe.portraits, recipe.small_faces, recipe.seed, cache)
     held, learned = list[Picture](), list[Picture]()
-    for picture in everything.scenes:
+    scenes = everything.scenes
+    for picture in scenes if fold is None else without_fold(scenes, fold, folder.path):
         (held if fold_of("held" + picture.name, HELD_OUT) == 0 else learned).append(picture)
     (folder.path / HELD_OUT_FILE).write_text("\n".join(p.name for p in held) + "\n")
     pack = load_pack(lures_of)
