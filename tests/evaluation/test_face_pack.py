@@ -13,9 +13,10 @@ from vidref.evaluation import face_pack_clips
 from vidref.evaluation.face_pack_clips import Chain, extend, longest_false_track
 from vidref.evaluation.face_pack_degradation import MODERATE, SEVERE, degrade, degrade_aligned
 from vidref.evaluation.face_pack_detector import Scene, Tally, Truth
-from vidref.evaluation.face_pack_points import SHIFTS, SIZES_PX, ManyLooks, measure_points
+from vidref.evaluation.face_pack_points import measure_points
 from vidref.evaluation.face_pack_recogniser import Photographs, verify_clean
 from vidref.faces.detected import DetectedFace
+from vidref.faces.many_looks import SHIFTS, SIZES_PX, ManyLooks
 
 
 def face(left: float, top: float, size: float, score: float) -> DetectedFace:

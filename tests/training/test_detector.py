@@ -12,7 +12,15 @@ import torch
 
 from vidref.evaluation.face_pack_detector import MISSED, NO_FACE, read_fold
 from vidref.training.detector_data import Composer, SampleStream
-from vidref.training.detector_labels import DetectorData, Labels, Picture, clean
+from vidref.training.detector_labels import (
+    LABEL_SHIFTS,
+    LABEL_SIZES_PX,
+    DetectorData,
+    Labels,
+    Picture,
+    clean,
+    with_steady_points,
+)
 from vidref.training.detector_loss import Cells, Predictions, assign, detector_loss
 from vidref.training.detector_network import DetectorNetwork
 from vidref.training.detector_train import (
@@ -156,6 +164,40 @@ def test_folds_split_the_scenes_and_do_not_overlap():
 
 
 @pytest.mark.slow
+class WaveringTeacher:
+    """Sees one face in the middle of every view; each look's points are off by another pixel."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    def setInputSize(self, size: tuple[int, int]) -> None:
+        self.middle = (size[0] - 1) / 2
+
+    def detect(self, view: np.ndarray) -> tuple[int, np.ndarray]:
+        y, x = np.nonzero(view[..., 0] > 60)
+        self.looked += 1
+        off = (-3, 0, 3)[self.looked % 3]
+        points = [x.mean() + off, y.mean()] * 5
+        return 1, np.array([[x.min(), y.min(), np.ptp(x), np.ptp(y), *points, 0.9]], np.float32)
+
+
+def test_points_that_are_learned_are_the_middle_of_many_looks(monkeypatch, tmp_path):
+    teacher = WaveringTeacher()
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: teacher)
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[50:150, 60:160] = 200
+    box = np.array([[60, 50, 160, 150]], np.float32)
+    points = np.full((1, 5, 2), 20, np.float32)
+    for sure in (True, False):
+        picture = Picture("p", image, Labels(box, points, np.array([sure])))
+        (steady,) = with_steady_points([picture], tmp_path)
+        if sure:
+            assert np.abs(steady.labels.landmarks - (109.5, 99.5)).max() < 1.5
+        else:
+            assert (steady.labels.landmarks == points).all()
+    assert teacher.looked == 2 * LABEL_SHIFTS * len(LABEL_SIZES_PX)
+
+
 def test_a_fold_is_left_out_and_its_list_says_where_the_teacher_is_wrong(tmp_path):
     names = [f"scene_{n:05}.webp" for n in range(800, 900)] + ["archive_00510.webp"]
     pictures = [Picture(name, np.zeros((8, 8, 3), np.uint8), Labels.empty()) for name in names]

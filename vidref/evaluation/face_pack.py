@@ -22,7 +22,8 @@ from vidref.evaluation import face_pack_detector as detection
 from vidref.evaluation import face_pack_recogniser as recognition
 from vidref.evaluation.face_pack_degradation import MODERATE, SEVERE
 from vidref.evaluation.face_pack_networks import Detects, Embeds, JudgeRecogniser, TeacherDetector
-from vidref.evaluation.face_pack_points import ManyLooks, measure_points
+from vidref.evaluation.face_pack_points import measure_points
+from vidref.faces.many_looks import ManyLooks
 from vidref.faces.pack import FACE_PX, FacePack, load_pack
 
 LEAST_MEASURED = 0.02
