@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,11 @@ import onnxruntime
 import pytest
 import torch
 
-from tests.faces.portraits import bundled_pack
+from tests.faces.portraits import bundled_pack, portrait
 from vidref.faces.boxes import overlaps
-from vidref.faces.refiner import WINDOW_PX, Refiner, window_of_box
+from vidref.faces.finder import confirmed
+from vidref.faces.refiner import WINDOW_PX, Refiner, view_of, window_of_box
+from vidref.faces.shrink import resized
 from vidref.training.detector_data import Sample, mirrored, placed, placement
 from vidref.training.detector_labels import DetectorData, Labels, Picture
 from vidref.training.face_export import export_refiner, read_network
@@ -28,6 +31,8 @@ from vidref.training.refiner_data import (
     target_of,
 )
 from vidref.training.refiner_network import REACH, RefinerNetwork
+from vidref.training.refiner_settle import TorchSession, settle_score
+from vidref.training.refiner_start import start_network
 from vidref.training.refiner_train import RefinerRecipe, refiner_losses, save_network, train_refiner
 
 CONFIG = Path(__file__).resolve().parents[2] / "vidref" / "configs" / "train-refiner.yaml"
@@ -155,6 +160,41 @@ def test_points_can_be_said_beyond_the_window_and_follow_a_face_that_shifts():
         here = network(picture)[2]
         there = network(picture.roll(4, dims=3))[2]
     assert torch.isfinite(here).all() and (here != there).any()
+
+
+def test_the_score_is_settled_on_what_users_are_shown():
+    """The bundled weights with their score moved: it is moved back to where 19 of 20 are faces."""
+    rng = np.random.default_rng(0)
+    views = rng.integers(0, 256, (64, WINDOW_PX, WINDOW_PX, 3)).astype(np.uint8)
+    people = [portrait(name)[0] for name in ("evening.jpg", "studio.jpg", "window.jpg")]
+    pictures = []
+    for image in people:
+        small = resized(image, 320, round(320 * image.shape[0] / image.shape[1]))
+        face = bundled_pack().detect(small)[0]
+        labels = Labels(face.box_xyxy[None], face.landmarks_xy[None], np.array([True]))
+        pictures.append(Picture("p", small, labels))
+    views[: len(pictures)] = [
+        view_of(p.image, window_of_box(p.labels.boxes[0]))[0] for p in pictures
+    ]
+    recipe = read_recipe(RefinerRecipe, CONFIG, None)
+    network = RefinerNetwork(recipe.widths, recipe.blocks)
+    start_network(network, "bundled", views)
+    network.eval()
+    faces = []
+    for shift in (4.0, -6.0):
+        moved = copy.deepcopy(network)
+        with torch.no_grad():
+            moved.judge.bias[0] += shift
+        settle_score(moved, bundled_pack(), pictures, 0, torch.device("cpu"))
+        refiner = Refiner(TorchSession(moved, torch.device("cpu")))
+        found = [
+            confirmed(refiner, p.image, bundled_pack().with_least_score(0.2).propose(p.image), 0.5)
+            for p in pictures
+        ]
+        faces.append([face for some in found for face in some])
+        assert len(faces[-1]) >= len(pictures)
+    # Wherever the score began, the same faces are found in the end.
+    assert len(faces[0]) == len(faces[1])
 
 
 def test_the_exported_file_says_what_the_network_says_in_pixels_of_the_frame(tmp_path):

@@ -54,7 +54,7 @@ class Finder:
         if self._refiner is None:
             return self.proposals(frame, least)
         found = self.proposals(frame, PROPOSED)[:MOST_PROPOSED]
-        return self._refined(self._refiner, frame, found, least)
+        return confirmed(self._refiner, frame, found, least)
 
     def proposals(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
         """What the detector alone takes for faces, the best score first."""
@@ -76,31 +76,9 @@ class Finder:
         seen = self._refiner.look(frame, [window_of(expected)], mirrored=True)
         sure = [face for face in seen if face.score >= least and _inside(face, expected)]
         # It has moved further than a window shows, or is hidden: worth the detector's wider look.
-        return sure or self._refined(
+        return sure or confirmed(
             self._refiner, frame, self._detect_near(frame, expected, PROPOSED), least
         )
-
-    def _refined(
-        self,
-        refiner: Refiner,
-        frame: NDArray[np.uint8],
-        proposed: list[DetectedFace],
-        least: float,
-    ) -> list[DetectedFace]:
-        """What is a face of what was proposed: from a second look, in the face's own window.
-
-        The first window is the detector's, and what is seen depends on it: of a still face (talk-b)
-        the size strayed by 4.3 % from frame to frame with one look, by 0.8 % with two and by 0.5 %
-        with the second in the mirror too. The score is the mean of all three.
-        """
-        faces = refiner.look(frame, [window_of_box(face.box_xyxy) for face in proposed])
-        faces = _distinct([face for face in faces if face.score >= WORTH_ANOTHER * least])
-        again = refiner.look(frame, [window_of_box(f.box_xyxy) for f in faces], mirrored=True)
-        found = [
-            replace(two if two.score >= least else one, score=(one.score + 2 * two.score) / 3)
-            for one, two in zip(faces, again, strict=True)
-        ]
-        return _distinct([face for face in found if face.score >= least])
 
     def _detect_near(
         self, frame: NDArray[np.uint8], expected: Placement, least: float
@@ -141,6 +119,27 @@ class Finder:
             )
             for face in found
         ]
+
+
+def confirmed(
+    refiner: Refiner, frame: NDArray[np.uint8], proposed: list[DetectedFace], least: float
+) -> list[DetectedFace]:
+    """What is a face of what was proposed: from a second look, in the face's own window.
+
+    The first window is the detector's, and what is seen depends on it: of a still face (talk-b) the
+    size strayed by 4.3 % from frame to frame with one look, by 0.8 % with two and by 0.5 % with the
+    second in the mirror too. The score is the mean of all three: of faces damaged severely, on
+    scenes that nothing was learned from, 0.906 are found with it at one mistake in twenty, and
+    0.880 by the first look's.
+    """
+    faces = refiner.look(frame, [window_of_box(face.box_xyxy) for face in proposed])
+    faces = _distinct([face for face in faces if face.score >= WORTH_ANOTHER * least])
+    again = refiner.look(frame, [window_of_box(f.box_xyxy) for f in faces], mirrored=True)
+    found = [
+        replace(two if two.score >= least else one, score=(one.score + 2 * two.score) / 3)
+        for one, two in zip(faces, again, strict=True)
+    ]
+    return _distinct([face for face in found if face.score >= least])
 
 
 def _sides(shape: tuple[int, ...], px: int) -> tuple[int, int]:
