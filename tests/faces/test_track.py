@@ -80,19 +80,19 @@ def test_a_single_false_find_makes_no_track():
 
 
 @pytest.mark.parametrize(
-    ("turned", "size", "score", "tracks"),
-    [(True, 40.0, 0.8, 0), (True, 40.0, 0.95, 1), (True, 80.0, 0.8, 1), (False, 40.0, 0.8, 1)],
+    ("aside", "score", "tracks"),
+    [(range(20), 0.8, 0), (range(20), 0.95, 1), (range(15), 0.8, 1), ((), 0.8, 1)],
 )
-def test_a_small_doubtful_face_that_only_looks_aside_makes_no_track(turned, size, score, tracks):
+def test_a_doubtful_face_that_never_looks_to_the_front_makes_no_track(aside, score, tracks):
     tracker = Tracker(strong_score=0.6, same_person=0.5)
-    points = points_of(Placement((200.0, 150.0), size, 0.0))
-    if turned:
-        points[:, 0] = 200 + (points[:, 0] - 200) * 0.35
-        points[2, 0] -= 0.1 * size
-    points = points.astype(np.float32)
-    face = DetectedFace(np.concatenate([points.min(0), points.max(0)]), points, score)
-    for index in range(12):
-        tracker.push(index, index / RATE, [face])
+    for index in range(20):
+        points = points_of(Placement((200.0, 150.0), 60.0, 0.0))
+        if index in aside:
+            points[:, 0] = 200 + (points[:, 0] - 200) * 0.35
+            points[2, 0] -= 6
+        points = points.astype(np.float32)
+        box = np.concatenate([points.min(0), points.max(0)])
+        tracker.push(index, index / RATE, [DetectedFace(box, points, score)])
     assert len(tracker.finish()) == tracks
 
 
