@@ -32,6 +32,7 @@ from vidref.model.denoiser import channels_last
 from vidref.model.fidelity import believe_input
 from vidref.model.found import USUAL_BATCH, WEIGHTS, find_bundle
 from vidref.model.guidance import Guidance, guided
+from vidref.model.lattice import without_lattice
 from vidref.model.noise import person_noise
 from vidref.model.sampler import Solver, build_scheduler, sample
 from vidref.model.separable import resized
@@ -243,6 +244,8 @@ class Restorer:
                 predict_at, noise.to(self.device), z_lq, scheduler, sampling.steps, sampling.start
             )
             restored = codec.decode(latent).float()
+        if self.config.codec.kind == "pixel-shuffle":
+            restored = without_lattice(restored, seen, 2 * self.config.codec.factor)
         if seen.shape != crops.shape:
             restored = self._at_full_size(restored, seen, crops, brought[: len(faces)])
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
