@@ -41,7 +41,7 @@ def give_back_free() -> bool:
     """What lies free between the blocks of all heaps leaves the process, once; False without glibc.
 
     For pass 2, now and then. Measured at 720p with a model that computes nothing, one face of 455
-    px: 986 MiB at most in 600 frames, 1,044 in 2,000; with this every 50 frames 942 in 600.
+    px: 986 MiB at most in 600 frames, 1,044 in 2,000; with this every 16 frames 921 in 600.
     """
     trim = _glibc("malloc_trim")
     if trim is None:

@@ -36,7 +36,7 @@ Item = Frame | Passing
 FRAMES_HELD = 16
 """Frames that may wait for a batch to fill; a padded call costs as much as a full one."""
 
-GIVEN_BACK_EVERY = 50
+GIVEN_BACK_EVERY = 16
 """Frames with faces after which free memory leaves the process: a millisecond a frame."""
 
 LEAST_SIDE = 128
