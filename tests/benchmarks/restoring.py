@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--long", type=int, default=2000)
     parser.add_argument("--short", type=int, default=100)
+    parser.add_argument("--empty", type=int, default=500, help="Frames of the clip without faces.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, help="Keep the clips and their plans there.")
     parser.add_argument("--prepare", action="store_true", help="Make those and nothing else.")
@@ -61,14 +62,17 @@ def main() -> None:
                 clip_with_plan(folder, frames)
             clip_with_plan(folder, wanted.frames, SMALLER)
         else:
-            print(report(folder, wanted.frames, wanted.short, wanted.long, wanted.rounds))
+            lengths = wanted.frames, wanted.short, wanted.long, wanted.empty
+            print(report(folder, lengths, wanted.rounds))
 
 
-def report(folder: Path, frames: int, short: int, long: int, rounds: int) -> str:
+def report(folder: Path, lengths: tuple[int, int, int, int], rounds: int) -> str:
+    frames, short, long, without = lengths
     clip, plan = clip_with_plan(folder, frames)
     small, small_plan = clip_with_plan(folder, frames, SMALLER)
-    empty = folder / "empty.mp4"
-    write_source(empty, frames, WITHOUT)
+    empty = folder / f"empty-{without}.mp4"
+    if not empty.exists():
+        write_source(empty, without, WITHOUT)
     output = folder / "out.mp4"
     usual = ["-o", output, "--overwrite", "--quiet"]
     one = ["--end", "0.04"]
@@ -125,7 +129,7 @@ def report(folder: Path, frames: int, short: int, long: int, rounds: int) -> str
         ("the same with a face of 230 px, ms a frame", "15",
          f"{beyond_the_pass(wall, ', smaller'):.1f}"),
         ("the same in CPU time", "", f"{beyond_the_pass(cpu, ', smaller'):.1f}"),
-        ("a clip without faces, analysis, start-up and all, against the pass",
+        (f"{without} frames without faces, analysis, start-up and all, against the pass",
          "0.85", f"{wall['empty pass'] / wall['empty']:.2f}"),
         ("the same with both start-ups taken off", "", f"{passing / looking:.2f}"),
         ("the same clip passed through (`--faces none`), against ffmpeg",
