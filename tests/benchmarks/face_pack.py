@@ -13,6 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidref.faces.finder import PROPOSED, worth_a_look
+from vidref.faces.geometry import placement_of
 from vidref.faces.pack import load_pack
 
 RUNS = 60
@@ -35,9 +37,17 @@ def main(data: Path) -> None:
     rng = np.random.default_rng(0)
     frame = cv2.GaussianBlur(rng.integers(0, 256, (640, 640, 3)).astype(np.uint8), (0, 0), 4)
     crop = frame[:112, :112]
+    from skimage.data import astronaut
+
+    someone = cv2.resize(astronaut(), (640, 640))
     pack = load_pack(threads=THREADS)
+    (face,) = pack.detect(someone)
+    place = placement_of(face.landmarks_xy)
+    proposed = len(worth_a_look(pack.with_least_score(PROPOSED).propose(someone)))
     rows = {
         "bundled detector, 640 px frame": lambda: pack.detect(frame),
+        f"the same with one face ({proposed} proposed)": lambda: pack.detect(someone),
+        "a known face looked at again": lambda: pack.detect_near(someone, place),
         "bundled recogniser, one face and its mirror": lambda: pack.embed_aligned([crop]),
         "bundled recogniser, eight faces and mirrors": lambda: pack.embed_aligned([crop] * 8),
     }

@@ -12,6 +12,8 @@ import pytest
 from tests.faces.portraits import bundled_pack, portrait
 from vidref import weights
 from vidref.errors import ModelError
+from vidref.faces.detected import DetectedFace
+from vidref.faces.finder import worth_a_look
 from vidref.faces.geometry import Placement, placement_of
 from vidref.faces.pack import FacePack, load_pack
 from vidref.faces.refiner import FILE, WINDOW_PX, view_of, window_of_box
@@ -88,6 +90,16 @@ def test_where_a_face_is_expected_it_is_seen_even_when_it_moved_further_than_a_w
         seen = bundled_pack().with_least_score(0.3).detect_near(photo, expected)
         assert len(seen) == 1
         assert error(seen[0].landmarks_xy, face.landmarks_xy) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("scores", "looked_at"),
+    [([0.7, 0.3, 0.17], 3), ([0.4] * 20 + [0.16] * 9, 20), ([0.18] * 30, 12), ([0.3] * 60, 40)],
+)
+def test_unlikely_proposals_are_looked_at_only_where_there_are_few(scores, looked_at):
+    box, points = np.array([0, 0, 20, 20], np.float32), np.zeros((5, 2), np.float32)
+    proposed = [DetectedFace(box, points, score) for score in scores]
+    assert worth_a_look(proposed) == proposed[:looked_at]
 
 
 def test_nothing_is_seen_where_there_is_no_face(photo):

@@ -32,9 +32,10 @@ NEAR_INNER = 0.35
 BOX_SHARE, BOX_LOWER = 0.725, 0.055
 """A face's box in its square: longer side, and how much lower its middle is, in shares of the side
 (medians of 3,736 single faces of the train split)."""
-PROPOSED = 0.2
-MOST_PROPOSED = 40
-"""Score from which the detector's word is worth a second look, and of how many a frame at most."""
+PROPOSED, LIKELY = 0.15, 0.2
+FEW, MOST = 12, 40
+"""Of what the detector scores from `PROPOSED` on, this many are looked at, and from `LIKELY` on up
+to `MOST`. Between the two lie a fortieth of severely damaged faces, and five things in a frame."""
 WORTH_ANOTHER = 0.6
 """Share of the score asked for from which a first look is worth a second."""
 SAME_FACE = 0.4
@@ -53,7 +54,7 @@ class Finder:
         """All faces of a frame, the best score first."""
         if self._refiner is None:
             return self.proposals(frame, least)
-        found = self.proposals(frame, PROPOSED)[:MOST_PROPOSED]
+        found = worth_a_look(self.proposals(frame, PROPOSED))
         return confirmed(self._refiner, frame, found, least)
 
     def proposals(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
@@ -119,6 +120,12 @@ class Finder:
             )
             for face in found
         ]
+
+
+def worth_a_look(proposed: list[DetectedFace]) -> list[DetectedFace]:
+    """Those of a detector's proposals, the best first, at which the refiner looks."""
+    likely = sum(face.score >= LIKELY for face in proposed)
+    return proposed[: min(max(likely, FEW), MOST)]
 
 
 def confirmed(

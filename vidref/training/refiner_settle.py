@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidref.faces.boxes import match, overlaps
-from vidref.faces.finder import MOST_PROPOSED, PROPOSED, confirmed
+from vidref.faces.finder import PROPOSED, confirmed, worth_a_look
 from vidref.faces.pack import FacePack
 from vidref.faces.refiner import Refiner
 from vidref.training import face_augment
@@ -65,7 +65,7 @@ def _level(
     scores: list[float] = []
     right: list[bool] = []
     for image, labels in _as_they_are_and_damaged(pictures, seed):
-        faces = confirmed(refiner, image, eager.propose(image)[:MOST_PROPOSED], LEAST)
+        faces = confirmed(refiner, image, worth_a_look(eager.propose(image)), LEAST)
         boxes = np.array([face.box_xyxy for face in faces], np.float32).reshape(-1, 4)
         claims = match(boxes, np.array([f.score for f in faces], "f"), labels.boxes, 0.5)
         for box, face, claim in zip(boxes, faces, claims, strict=True):
