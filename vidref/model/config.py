@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vidref.errors import SettingsError
+from vidref.model.clarity import BANDS_PX
 
 FACE_SIZE = 512
 """Pixels along one side of the aligned face that every restorer works on."""
@@ -168,6 +169,9 @@ class RestorerConfig(Sizes):
     aligner: AlignerConfig | None = None
     """None: references speak through their tokens alone, as in the paper."""
     diffusion: DiffusionConfig
+    clarity: tuple[float, ...] = ()
+    """So much of each band of detail is added to what the network makes (clarity.py); measured with
+    the weights it belongs to."""
     licence: str
     use: str
 
@@ -185,6 +189,8 @@ class RestorerConfig(Sizes):
             raise ValueError("aligner needs denoiser.sharpen and denoiser.coordinates")
         if self.denoiser.person and (self.denoiser.source or self.context.identity is None):
             raise ValueError("denoiser.person is for new U-Nets and needs context.identity")
+        if len(self.clarity) not in (0, len(BANDS_PX)):
+            raise ValueError(f"clarity has {len(BANDS_PX)} shares, one for each band, or none")
         if self.size % (self.working_size or self.size):
             raise ValueError("size must be a multiple of working_size")
         return self

@@ -27,6 +27,7 @@ from vidref.model.aligner import (
     together,
 )
 from vidref.model.bundle import RestorerNetwork, load_network
+from vidref.model.clarity import clearer
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
 from vidref.model.fidelity import believe_input
@@ -246,6 +247,7 @@ class Restorer:
             restored = codec.decode(latent).float()
         if self.config.codec.kind == "pixel-shuffle":
             restored = without_lattice(restored, seen, 2 * self.config.codec.factor)
+        restored = clearer(restored, self.config.clarity)
         if seen.shape != crops.shape:
             restored = self._at_full_size(restored, seen, crops, brought[: len(faces)])
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
