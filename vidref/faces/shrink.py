@@ -1,7 +1,7 @@
 """A picture in another size, quickly and without aliasing.
 
-OpenCV's averaging takes five times as long where sizes do not divide (1920 px to 640: 4.7 ms of a
-core, this 1.0). Halves are averages of four pixels, and what is left is less than a half.
+OpenCV's averaging takes twice to six times as long (1920 x 1080 to 640 px: 5.1 ms of a core, this
+2.1; 640 to 256: 2.3 and 0.4). Halves are averages of four pixels, and what is left is less.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def clean(first: NDArray[np.float32], again: list[NDArray[np.float32]]) -> Label
     )
 
 
-LABEL_SIZES_PX, LABEL_SHIFTS, LEAST_LOOKS = (56, 80, 112, 160), 1, 4
+LABEL_SIZES_PX, LABEL_SHIFTS, LEAST_LOOKS = (56, 80, 112), 1, 4
 """Looks of the teacher at each face whose points are learned, and how many must find it."""
 
 
