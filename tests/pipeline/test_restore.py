@@ -162,33 +162,49 @@ def test_a_killed_job_goes_on_and_ends_as_if_nothing_had_happened(
     assert not job.exists()
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole sample, small, in groups of pictures of a quarter of a second."""
+    path = tmp_path_factory.mktemp("lasting") / "clip.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", SAMPLE, "-s", "480x360", "-g", "6", "-bf", "2", path],
+        check=True,
+    )
+    return path
+
+
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments_of_whole_runs_leave_no_trace(
-    source: Path, plan: Path, model: Path, tmp_path: Path
+    lasting: Path, model: Path, tmp_path: Path
 ) -> None:
-    """Each run is of one clip, killed at random and run again, from its start-up to its join."""
-    config = tmp_path / "short.yaml"
+    """Each run is of one clip, killed at random and run again, from its start-up to its join.
+
+    Every second moment is drawn from the whole run, the others from the time in which segments are
+    made: much of a run this short is start-up.
+    """
+    config, plan = tmp_path / "short.yaml", tmp_path / "plan.json"
     config.write_text(SHORT)
-    more = ["--refs", PERSON, "--model", model, "--quiet", "--config", config]
+    assert vidref("analyse", lasting, "--refs", PERSON, "-o", plan).exit_code == 0
+    more = ["--plan", plan, "--model", model, "--quiet", "--config", config]
     whole, killed = tmp_path / "whole.mp4", tmp_path / "killed.mp4"
-    begun = time.monotonic()
-    assert process("restore", source, "-o", whole, *more).exit_code == 0
-    usual_s = time.monotonic() - begun
-    moments, landed = np.random.default_rng(7).uniform(0, 1, 200), 0
-    run, job = ["restore", source, "-o", killed, *more], tmp_path / ".killed.mp4.vidref-job"
+    run, job = ["restore", lasting, "-o", killed, *more], tmp_path / ".killed.mp4.vidref-job"
+    first_s, usual_s = times_of(["restore", lasting, "-o", whole, *more], whole)
+    dice, landed = np.random.default_rng(7), 0
     again, found = [], []
 
     def made_whole() -> None:
         assert killed.read_bytes() == whole.read_bytes()
+        assert same_frames(killed, whole)
         assert sidecar_of(killed) == sidecar_of(whole)
         for path in (killed, killed.with_name(killed.name + ".json")):
             path.unlink()
         shutil.rmtree(job, ignore_errors=True)
 
-    for moment in moments:
-        if landed == KILLS:
-            break
-        was_killed = kill_after(run, moment * usual_s)
+    while landed < KILLS:
+        if landed % 2:
+            was_killed = kill_after(run, dice.uniform(0, usual_s - first_s), job)
+        else:
+            was_killed = kill_after(run, dice.uniform(0, usual_s))
         if killed.exists():  # it was done a moment before
             made_whole()
             continue
@@ -200,14 +216,30 @@ def test_twenty_kills_at_random_moments_of_whole_runs_leave_no_trace(
         again.append(len(kept.intersection(made)))
         assert not job.exists()
         made_whole()
-    print(f"{landed} kills in runs of {usual_s:.1f} s")
+    print(f"runs of {usual_s:.1f} s, the first segment begun after {first_s:.1f} s")
     print(f"segments found each time: {found}, of those made again: {again}")
-    assert landed == KILLS and max(again) <= 1
+    assert max(again) <= 1 and len({*found}) > 5
 
 
-def kill_after(run: list[str | Path], seconds: float) -> bool:
-    """Begin a run and kill it at this moment, if it is not done by then."""
+def times_of(run: list[str | Path], output: Path) -> tuple[float, float]:
+    """Seconds of a run until it begins its first segment, and until it is done."""
+    begun, first = time.monotonic(), 0.0
+    job = output.with_name(f".{output.name}.vidref-job")
     started = subprocess.Popen(command(*run), env=environment(), stderr=subprocess.DEVNULL)
+    while started.poll() is None:
+        if not first and [*job.glob("*.segment")]:
+            first = time.monotonic() - begun
+        time.sleep(0.01)
+    assert started.returncode == 0
+    return first, time.monotonic() - begun
+
+
+def kill_after(run: list[str | Path], seconds: float, job: Path | None = None) -> bool:
+    """Begin a run and kill it so long after its start, or after the first segment of its job is
+    begun, if it is not done by then."""
+    started = subprocess.Popen(command(*run), env=environment(), stderr=subprocess.DEVNULL)
+    while job is not None and started.poll() is None and not [*job.glob("*.segment")]:
+        time.sleep(0.01)
     try:
         started.wait(seconds)
         return False
