@@ -163,7 +163,6 @@ def test_folds_split_the_scenes_and_do_not_overlap():
     assert {folds.count(k) > 150 for k in range(5)} == {True}
 
 
-@pytest.mark.slow
 class WaveringTeacher:
     """Sees one face in the middle of every view; each look's points are off by another pixel."""
 
@@ -214,6 +213,7 @@ def test_a_fold_is_left_out_and_its_list_says_where_the_teacher_is_wrong(tmp_pat
     assert wrong["archive_00510.webp"] == MISSED
 
 
+@pytest.mark.slow
 def test_a_training_of_seconds_writes_its_state_and_goes_on_from_it(tmp_path):
     if not DATA.is_dir():
         pytest.skip("needs ../shared/data")
@@ -231,7 +231,7 @@ def test_a_training_of_seconds_writes_its_state_and_goes_on_from_it(tmp_path):
     )
     out = tmp_path / "run"
     train_detector(recipe, DATA, out, resume=False, fold=(0, 5))
-    left_out = (out / "fold.txt").read_text().split()
+    left_out = read_fold(out / "fold.txt")
     assert left_out and {fold_of(name, 5) for name in left_out} == {0}
     train_detector(replace(recipe, steps=3), DATA, out, resume=True, fold=(0, 5))
     steps = [line for line in (out / "log.jsonl").read_text().splitlines() if "held_out" in line]
