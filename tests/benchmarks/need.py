@@ -3,8 +3,7 @@
     python -m tests.benchmarks.need ../shared/data [--write] [--people 20] [--model runs/x/bundle]
 
 Portraits of the training split are degraded by known amounts (the published protocol, light to
-severe, video's own damage, and coded clips of the face in motion), shown in a frame at several
-sizes, measured as pass 1 measures them, and restored: by turns with a photo of the person, with
+severe, and video's own damage), shown in a frame at several sizes, measured as pass 1 measures them, and restored: by turns with a photo of the person, with
 another one that is mildly damaged, and with none. For every share of the restoration: what the
 outside judge and PSNR gain on the input, and the curve that follows. Whenever the bundled restorer
 changes, give `--write`: it puts the curve into `vidref/pipeline/need.json` (one to three minutes;
@@ -44,12 +43,11 @@ from vidref.pipeline.need import Need, write_need
 from vidref.pipeline.rebuild import as_picture, as_tensor
 from vidref.settings import Settings
 from vidref.training.degradation import MODERATE, SEVERE, WORN, degrade_batch, draw
-from vidref.training.moving_damage import film_batch
 from vidref.training.video_damage import damage_video
 
 SIZES = (120, 180, 270, 400, 512)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-KINDS = ("worn", "filmed", "moderate", "filmed", "video", "severe")
+KINDS = ("worn", "video", "moderate", "worn", "video", "severe")
 PLACES = tuple(round(0.3 + 0.05 * k, 2) for k in range(12))
 NEAR = 0.06
 """Deviation of the window of details that are taken together."""
@@ -89,9 +87,7 @@ def poor_faces(data: Path, people: int, evidence: Evidence) -> Iterator[Poor]:
     for number, (whole, other) in enumerate(pairs(data, people, seed=11)):
         picture = as_batch(whole)
         for turn, kind in enumerate(KINDS):
-            if kind == "filmed":
-                damaged = film_batch(picture, draws, draws)
-            elif kind == "video":
+            if kind == "video":
                 damaged = damage_video(picture, draws, draws, encode=True)
             else:
                 ranges = {"worn": WORN, "moderate": MODERATE, "severe": SEVERE}[kind]

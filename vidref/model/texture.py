@@ -22,7 +22,7 @@ AGREEING_PX = (2.25, 6.0)
 """Between these deviations the two are compared."""
 COARSER = 2.0
 """Detail this much coarser is lent first, and judged by what is as much coarser again."""
-ALIKE = (0.45, 0.65)
+ALIKE = (0.55, 0.75)
 """Correlations of two whole faces from which something and everything is lent: 0.58 to 0.83 with
 one's own photographs, 0.26 to 0.84 with a stranger's (24 faces of split train)."""
 FACE = (slice(0.2, 0.9), slice(0.18, 0.84))
