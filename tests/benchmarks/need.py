@@ -3,11 +3,11 @@
     python -m tests.benchmarks.need ../shared/data [--write] [--people 20] [--model runs/x/bundle]
 
 Portraits of the training split are degraded by known amounts (the published protocol, light to
-severe, and video's own damage), shown in a frame at several sizes, measured as pass 1 measures them, and restored: by turns with a photo of the person, with
-another one that is mildly damaged, and with none. For every share of the restoration: what the
-outside judge and PSNR gain on the input, and the curve that follows. Whenever the bundled restorer
-changes, give `--write`: it puts the curve into `vidref/pipeline/need.json` (one to three minutes;
-a test fails until then).
+severe, and video's own damage), shown in a frame at several sizes, measured as pass 1 measures
+them, and restored: by turns with a photo of the person, with another one that is mildly damaged,
+and with none. For every share of the restoration: what the outside judge and PSNR gain on the
+input, and the curve that follows. Whenever the bundled restorer changes, give `--write`: it puts
+the curve into `vidref/pipeline/need.json` (one to three minutes; a test fails until then).
 """
 
 from __future__ import annotations
