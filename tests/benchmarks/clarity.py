@@ -26,7 +26,8 @@ from vidref.evaluation.faces import to_picture
 from vidref.evaluation.judges import Judge
 from vidref.evaluation.tables import Row, markdown
 from vidref.model.bundle import load_network, save_bundle
-from vidref.model.clarity import BANDS_PX, bands
+from vidref.model.clarity import bands
+from vidref.model.config import BANDS_PX
 from vidref.model.found import CARD, find_bundle
 from vidref.model.restorer import Face, Restorer, Sampling
 from vidref.model.separable import resized

@@ -10,8 +10,8 @@ import torch
 from tests.model.small import picture, small_config, small_network
 from vidref.errors import SettingsError
 from vidref.model.bundle import save_bundle
-from vidref.model.clarity import BANDS_PX, bands, clearer
-from vidref.model.config import parse_config
+from vidref.model.clarity import bands, clearer
+from vidref.model.config import BANDS_PX, parse_config
 from vidref.model.restorer import Face, Restorer, Sampling
 from vidref.model.separable import low_pass
 

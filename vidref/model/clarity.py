@@ -14,10 +14,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from vidref.model.config import BANDS_PX
 from vidref.model.separable import low_pass
-
-BANDS_PX = (1.0, 2.0, 4.0)
-"""Deviations of the blurs between which the bands lie, at the size the network works at."""
 
 
 def bands(faces: Tensor) -> list[Tensor]:

@@ -2,7 +2,8 @@
 
 Both configurations are values of the same classes: the bundled model (pixel-shuffle codec, a small
 U-Net) and paper-512 (VAE codec, a Stable-Diffusion-size U-Net). The JSON of `RestorerConfig`
-travels inside the weights file, so a bundle never has to be told what it is.
+travels inside the weights file, so a bundle never has to be told what it is. No torch here: a run
+reads it before it knows whether there is a face.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vidref.errors import SettingsError
-from vidref.model.clarity import BANDS_PX
 
 FACE_SIZE = 512
 """Pixels along one side of the aligned face that every restorer works on."""
+BANDS_PX = (1.0, 2.0, 4.0)
+"""Deviations of the blurs between which a face's bands of detail lie (clarity.py), at the size the
+network works at."""
 
 
 class Sizes(BaseModel):
