@@ -14,6 +14,7 @@ from vidref import weights
 from vidref.errors import InputError, ModelError
 from vidref.faces.detected import DetectedFace
 from vidref.faces.fetch import fetch_pack
+from vidref.faces.geometry import placement_of
 from vidref.faces.pack import aligned, find_pack, load_pack
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -181,3 +182,21 @@ def test_a_fetch_that_fails_leaves_nothing_behind(tmp_path, monkeypatch, zipped)
     with pytest.raises(InputError, match="not the name of a pack"):
         fetch_pack("../some_pack", str(zipped))
     assert list((tmp_path / ".insightface" / "models").iterdir()) == []
+
+
+def test_two_threads_find_and_recognise_the_very_same_faces_as_one():
+    from skimage.data import astronaut
+
+    one, two = load_pack(threads=1), load_pack(threads=2)
+    person = astronaut()
+    frame = np.ascontiguousarray(np.hstack([person, person[:, ::-1]])[:500, 100:973])
+    found, again = one.detect(frame), two.detect(frame)
+    assert len(found) == 2
+    for face, other in zip(found, again, strict=True):
+        assert np.array_equal(face.box_xyxy, other.box_xyxy)
+        assert np.array_equal(face.landmarks_xy, other.landmarks_xy)
+        assert face.score == other.score
+        place = placement_of(face.landmarks_xy)
+        (near,), (too,) = one.detect_near(frame, place), two.detect_near(frame, place)
+        assert np.array_equal(near.landmarks_xy, too.landmarks_xy)
+    assert np.array_equal(one.embed(frame, found), two.embed(frame, found))

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vidref.faces.beside import Beside
 from vidref.faces.boxes import suppress
 from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, take_crop, to_frame
@@ -41,14 +42,19 @@ WORTH_ANOTHER = 0.6
 SAME_FACE = 0.4
 """Overlap from which two boxes are one face."""
 
+Shape = tuple[int, ...]
+
 
 class Finder:
     """A pack's detector and, if it has one, its refiner; frames are RGB uint8."""
 
-    def __init__(self, detector: Scrfd, refiner: Refiner | None, detect_px: int) -> None:
+    def __init__(
+        self, detector: Scrfd, refiner: Refiner | None, detect_px: int, beside: Beside
+    ) -> None:
         self._detector = detector
         self._refiner = refiner
         self._detect_px = detect_px
+        self._beside = beside
 
     def anywhere(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
         """All faces of a frame, the best score first."""
@@ -59,14 +65,14 @@ class Finder:
 
     def proposals(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
         """What the detector alone takes for faces, the best score first."""
-        view = frame
-        if max(frame.shape[:2]) > self._detect_px:
-            # A large frame is read once: the smaller picture is made of the larger one.
-            height, width = _sides(frame.shape, self._detect_px)
-            view = resized(frame, width, height)
-        faces = self._detect(view, self._detect_px, frame.shape[:2], least)
-        faces += self._detect(view, FILLING_PX, frame.shape[:2], least)
-        return _distinct(faces)
+        whole = frame.shape[:2]
+        picture = _reduced(frame, self._detect_px, whole)
+        # A large frame is read once: the smaller picture is made of the larger one.
+        view = picture if max(whole) > self._detect_px else frame
+        large = self._detector.begin(picture, least)
+        small = self._beside.start(lambda: self._detect(view, FILLING_PX, whole, least))
+        faces = _in_frame(large(), self._detect_px, whole)
+        return _distinct(faces + small())
 
     def near(
         self, frame: NDArray[np.uint8], expected: Placement, least: float
@@ -105,21 +111,10 @@ class Finder:
         return faces
 
     def _detect(
-        self, picture: NDArray[np.uint8], px: int, whole: tuple[int, ...], least: float
+        self, picture: NDArray[np.uint8], px: int, whole: Shape, least: float
     ) -> list[DetectedFace]:
         """The detector's word on a picture of a whole frame, its longer side made this long."""
-        height, width = _sides(whole, px)
-        found = self._detector.find(resized(picture, width, height), least)
-        across = np.array([whole[1] / width, whole[0] / height], np.float32)
-        shift = (across - 1) / 2
-        return [
-            DetectedFace(
-                np.asarray(face.box_xyxy * np.tile(across, 2) + np.tile(shift, 2), np.float32),
-                np.asarray(face.landmarks_xy * across + shift, np.float32),
-                face.score,
-            )
-            for face in found
-        ]
+        return _in_frame(self._detector.find(_reduced(picture, px, whole), least), px, whole)
 
 
 def worth_a_look(proposed: list[DetectedFace]) -> list[DetectedFace]:
@@ -149,7 +144,28 @@ def confirmed(
     return _distinct([face for face in found if face.score >= least])
 
 
-def _sides(shape: tuple[int, ...], px: int) -> tuple[int, int]:
+def _reduced(picture: NDArray[np.uint8], px: int, whole: Shape) -> NDArray[np.uint8]:
+    """A picture of a frame of this shape, its longer side made this long."""
+    height, width = _sides(whole, px)
+    return resized(picture, width, height)
+
+
+def _in_frame(found: list[DetectedFace], px: int, whole: Shape) -> list[DetectedFace]:
+    """Where in the frame they are who were found in a picture reduced so."""
+    height, width = _sides(whole, px)
+    across = np.array([whole[1] / width, whole[0] / height], np.float32)
+    shift = (across - 1) / 2
+    return [
+        DetectedFace(
+            np.asarray(face.box_xyxy * np.tile(across, 2) + np.tile(shift, 2), np.float32),
+            np.asarray(face.landmarks_xy * across + shift, np.float32),
+            face.score,
+        )
+        for face in found
+    ]
+
+
+def _sides(shape: Shape, px: int) -> tuple[int, int]:
     """Height and width of a frame whose longer side is made this long."""
     scale = px / max(shape[:2])
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))

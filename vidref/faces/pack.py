@@ -7,6 +7,7 @@ which does the looking, it turns insightface's objects into plain arrays in sour
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 
 from vidref import weights
 from vidref.errors import MissingDependencyError, ModelError
+from vidref.faces.beside import Beside, cores_for
 from vidref.faces.detected import DetectedFace
 from vidref.faces.finder import FILLING_PX, Finder
 from vidref.faces.geometry import Placement, similarity
+from vidref.faces.halves import Halves
 from vidref.faces.light import evenly_lit
 from vidref.faces.refiner import FILE as REFINER_FILE
 from vidref.faces.refiner import Refiner
@@ -58,6 +61,7 @@ class FacePack:
         recogniser: Any,
         least_score: float,
         same_person: float,
+        beside: Beside,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -67,11 +71,18 @@ class FacePack:
         """Cosine above which two faces are taken to be one person."""
         self._finder = finder
         self._recogniser = recogniser
+        self._beside = beside
 
     def with_least_score(self, score: float) -> FacePack:
         """The same networks, taking more or less for a face."""
         return FacePack(
-            self.name, self.folder, self._finder, self._recogniser, score, self.same_person
+            self.name,
+            self.folder,
+            self._finder,
+            self._recogniser,
+            score,
+            self.same_person,
+            self._beside,
         )
 
     @property
@@ -104,9 +115,15 @@ class FacePack:
             return np.zeros((0, self._recogniser.output_shape[-1]), np.float32)
         lit = [evenly_lit(crop) for crop in crops] if self.name == BUNDLED else crops
         views = [np.ascontiguousarray(crop[..., ::-1]) for crop in lit]
-        views += [np.ascontiguousarray(view[:, ::-1]) for view in views]
-        vectors = _unit(np.asarray(self._recogniser.get_feat(views), np.float32))
-        return _unit(vectors[: len(crops)] + vectors[len(crops) :])
+        mirrored = self._beside.start(
+            lambda: self._vectors([np.ascontiguousarray(view[:, ::-1]) for view in views])
+        )
+        straight = self._vectors(views)
+        return _unit(straight + mirrored())
+
+    def _vectors(self, views: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """The recogniser's word on BGR views, each of length one."""
+        return _unit(np.asarray(self._recogniser.get_feat(views), np.float32))
 
 
 def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> FacePack:
@@ -118,7 +135,10 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
     folder = find_pack(source)
     weights.verify(folder)
     bundled = folder == weights.FACE_PACK
-    analysis = _analysis(folder, threads)
+    # The networks of other packs are large enough for a thread to help with every layer.
+    cores = cores_for(threads) if bundled else 1
+    each = max(1, cores // 2) if bundled else threads
+    analysis = _analysis(folder, each)
     models = analysis.models
     if "recognition" not in models:
         raise ModelError(
@@ -126,14 +146,22 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
             "choose another pack with --faces."
         )
     analysis.prepare(ctx_id=0, det_size=(FILLING_PX, FILLING_PX))
-    detector = Scrfd(models["detection"])
+    detection = models["detection"]
+    providers = detection.session.get_providers()
+    beside = Beside(cores if providers == ["CPUExecutionProvider"] else 1)
+
+    def load(network: Path | bytes) -> Any:
+        return _session(network, each, providers)
+
+    halves = Halves.of(Path(detection.model_file), load, beside)
     return FacePack(
         BUNDLED if bundled else source,
         folder,
-        Finder(detector, _refiner(folder, threads, detector.providers), detect_px),
+        Finder(Scrfd(detection, halves), _refiner(folder, load, beside), detect_px, beside),
         models["recognition"],
         LEAST_SCORE,
         BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,
+        beside,
     )
 
 
@@ -212,20 +240,23 @@ def _session_options(threads: int) -> Any:
     return options
 
 
-def _refiner(folder: Path, threads: int, providers: list[str]) -> Refiner | None:
+def _session(network: Path | bytes, threads: int, providers: list[str]) -> Any:
+    import onnxruntime
+
+    given = network if isinstance(network, bytes) else str(network)
+    return onnxruntime.InferenceSession(given, _session_options(threads), providers=providers)
+
+
+def _refiner(folder: Path, load: Callable[[Path], Any], beside: Beside) -> Refiner | None:
     """The pack's refiner, if it has one, on the device that its detector is on."""
     path = folder / REFINER_FILE
     if not path.is_file():
         return None
-    import onnxruntime
-
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), _session_options(threads), providers=providers
-        )
+        session = load(path)
     except Exception as error:  # onnxruntime raises classes of its own, one a kind of damage
         raise ModelError(f"{path} cannot be loaded ({error}): install the pack anew.") from error
-    return Refiner(session)
+    return Refiner(session, beside)
 
 
 def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDArray[np.uint8]:

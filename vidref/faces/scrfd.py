@@ -6,6 +6,7 @@ cell, and copies, resizes and turns round the picture on the way: 6 ms of a fram
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from vidref.errors import ModelError
 from vidref.faces.boxes import suppress
 from vidref.faces.detected import DetectedFace
+from vidref.faces.halves import Halves
 from vidref.faces.shrink import resized
 
 LARGEST_STRIDE = 32
@@ -26,8 +28,9 @@ KINDS = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}
 class Scrfd:
     """A detector that insightface has loaded; pictures are RGB uint8."""
 
-    def __init__(self, loaded: Any) -> None:
+    def __init__(self, loaded: Any, halves: Halves | None = None) -> None:
         self._session = loaded.session
+        self._halves = halves
         self._input = loaded.input_name
         self._mean, self._std = float(loaded.input_mean), float(loaded.input_std)
         self._fixed: tuple[int, int] | None = loaded.static_input_size
@@ -39,16 +42,24 @@ class Scrfd:
             )
         self._strides, self._anchors = KINDS[outputs]
 
-    @property
-    def providers(self) -> list[str]:
-        """The devices that it was loaded for."""
-        return list(self._session.get_providers())
-
     def find(self, picture: NDArray[np.uint8], least: float) -> list[DetectedFace]:
         """The faces of a picture that is looked at as it is, the best score first."""
         view, scale = self._fitted(picture)
-        planes = self._as_input(view)
-        outputs = self._session.run(None, {self._input: planes})
+        outputs = self._session.run(None, {self._input: self._as_input(view)})
+        return self._faces(outputs, view.shape[1], scale, least)
+
+    def begin(self, picture: NDArray[np.uint8], least: float) -> Callable[[], list[DetectedFace]]:
+        """The same with half of the work begun beside the caller's; what is returned ends it."""
+        view, scale = self._fitted(picture)
+        if self._halves is None or not self._halves.suits(view.shape[0]):
+            return lambda: self.find(picture, least)
+        outputs = self._halves.begin(view, self._as_input)
+        return lambda: self._faces(outputs(), view.shape[1], scale, least)
+
+    def _faces(
+        self, outputs: Sequence[Any], width: int, scale: float, least: float
+    ) -> list[DetectedFace]:
+        """What a detector's outputs say of a view so wide, in the picture it was made from."""
         levels = len(self._strides)
         scores, boxes, points = [], [], []
         for level, stride in enumerate(self._strides):
@@ -58,7 +69,7 @@ class Scrfd:
             )
             found = np.flatnonzero(score[:, 0] >= least)
             cell = found // self._anchors
-            across = planes.shape[3] // stride
+            across = width // stride
             centre = np.stack([cell % across, cell // across], 1).astype(np.float32) * stride
             out = box[found] * stride
             scores.append(score[found, 0])
@@ -71,26 +82,27 @@ class Scrfd:
         ]
 
     def _fitted(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-        """The picture, made to fit a detector that takes one size only, and its scale."""
-        if self._fixed is None:
-            return picture, 1.0
-        width, height = self._fixed
-        scale = min(width / picture.shape[1], height / picture.shape[0])
-        sides = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
-        return resized(picture, sides[0], sides[1]), scale
-
-    def _as_input(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Planes of numbers around zero, black to the right and below up to whole cells."""
+        """The picture at the detector's size, black up to whole cells, and its scale."""
         import cv2
 
-        height, width = view.shape[:2]
-        if self._fixed is not None:
-            right, below = self._fixed[0] - width, self._fixed[1] - height
-        else:
+        scale = 1.0
+        if self._fixed is None:
+            height, width = picture.shape[:2]
             right, below = -width % LARGEST_STRIDE, -height % LARGEST_STRIDE
+        else:
+            scale = min(self._fixed[0] / picture.shape[1], self._fixed[1] / picture.shape[0])
+            width, height = (max(1, round(side * scale)) for side in picture.shape[1::-1])
+            picture = resized(picture, width, height)
+            right, below = self._fixed[0] - width, self._fixed[1] - height
         if right or below:
             black = cv2.BORDER_CONSTANT
-            view = np.asarray(cv2.copyMakeBorder(view, 0, below, 0, right, black), np.uint8)
+            picture = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, right, black), np.uint8)
+        return picture, scale
+
+    def _as_input(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Planes of numbers around zero."""
+        import cv2
+
         planes = np.empty((1, 3, *view.shape[:2]), np.float32)
         for plane, channel in zip(planes[0], cv2.split(view), strict=True):
             np.multiply(channel, np.float32(1 / self._std), out=plane)

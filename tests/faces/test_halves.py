@@ -1,0 +1,90 @@
+"""A detector's first layers on two halves at the same time say what they say of the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from vidref import weights
+from vidref.faces.beside import Beside
+from vidref.faces.halves import Cut, Halves, find_cut
+
+DETECTOR = weights.FACE_PACK / "detector.onnx"
+
+
+def load(network: bytes | str) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+
+def planes_of(view: np.ndarray) -> np.ndarray:
+    return ((view.transpose(2, 0, 1)[None].astype(np.float32)) - 127.5) / 128
+
+
+@pytest.mark.parametrize("size", [(640, 384), (384, 640), (96, 160), (608, 32)])
+def test_every_output_of_the_bundled_detector_is_the_same_bit_for_bit(size):
+    view = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+    halves = Halves.of(DETECTOR, load, Beside(2))
+    assert halves is not None and halves.suits(size[0])
+    whole = load(str(DETECTOR)).run(None, {"frames": planes_of(view)})
+    for one, other in zip(whole, halves.begin(view, planes_of)(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_the_bundled_detector_is_cut_at_an_eighth_of_the_picture():
+    cut = find_cut(onnx.load(str(DETECTOR)).graph)
+    assert cut is not None and (cut.stride, cut.reach) == (8, 3)
+
+
+def test_with_one_core_nothing_is_halved():
+    assert Halves.of(DETECTOR, load, Beside(1)) is None
+
+
+def chain(*layers: onnx.NodeProto) -> onnx.GraphProto:
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, "h", "w"])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    return helper.make_graph(list(layers), "a chain", [given], [made])
+
+
+def conv(given: str, made: str, side: int, stride: int, pad: int) -> onnx.NodeProto:
+    return helper.make_node(
+        "Conv", [given, "w"], [made], kernel_shape=[side] * 2, strides=[stride] * 2, pads=[pad] * 4
+    )
+
+
+def test_a_network_is_cut_where_one_array_holds_all_and_the_reach_is_known():
+    around = helper.make_node("GlobalAveragePool", ["b"], ["c"])
+    last = helper.make_node("Add", ["b", "c"], ["y"])
+    network = chain(conv("x", "a", 5, 2, 2), conv("a", "b", 3, 2, 1), around, last)
+    assert find_cut(network) == Cut("b", 4, 1)
+    # What still needs an earlier array cannot be cut from it.
+    beyond = helper.make_node("Add", ["a", "c"], ["y"])
+    network = chain(conv("x", "a", 5, 2, 2), conv("a", "b", 3, 1, 1), around, beyond)
+    assert find_cut(network) == Cut("a", 2, 1)
+
+
+def test_a_network_whose_first_layer_sees_everything_or_pads_oddly_is_not_cut():
+    everything = helper.make_node("InstanceNormalization", ["x", "s", "b"], ["a"])
+    assert find_cut(chain(everything, conv("a", "y", 3, 1, 1))) is None
+    assert find_cut(chain(conv("x", "a", 3, 2, 0), conv("a", "y", 3, 1, 1))) is None
+
+
+def test_work_beside_is_done_once_and_its_errors_are_told():
+    for beside in (Beside(1), Beside(2)):
+        done: list[int] = []
+        wait = beside.start(lambda done=done: done.append(1))
+        wait()
+        assert done == [1]
+
+        def fails() -> Path:
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            beside.start(fails)()
