@@ -13,7 +13,7 @@ import pytest
 from tests.faces.portraits import portrait
 from vidref.faces.colour_match import thumbnail
 from vidref.faces.geometry import placement_of, take_crop
-from vidref.faces.steady import Moment, Steadied, in_rounds, moment, steadied
+from vidref.faces.steady import Moment, Steadied, in_time, moment, steadied
 
 SIDE = 256
 
@@ -51,8 +51,8 @@ def shown_small(picture: np.ndarray, small: np.ndarray) -> Seen:
 
 def steady(moments: Sequence[Seen], at: int) -> Steadied:
     """One of neighbouring moments, steadied."""
-    (own, mean), *_ = islice(in_rounds((one, {0: one.moment}) for one in moments), at, None)
-    return steadied(*own, mean[0])
+    (own, around), *_ = islice(in_time((one, {0: one.moment}) for one in moments), at, None)
+    return steadied(own.shown, around[0])
 
 
 def alone(here: Seen) -> np.ndarray:

@@ -14,6 +14,7 @@ from vidref.faces.geometry import Placement
 from vidref.faces.steady import REACH
 from vidref.media.frames import Frame
 from vidref.model.restorer import Face, PersonContext, Sampling
+from vidref.pipeline import rebuild
 from vidref.pipeline.rebuild import FaceHere, Rebuilder, Touch
 
 SIDE, FRAMES = 96, 2 * REACH + 3
@@ -88,6 +89,14 @@ def test_a_face_depends_on_the_frames_around_it_and_on_no_others(
     assert np.array_equal(part[middle], whole[middle])
     short = rebuilt(range(middle - REACH + 1, middle + REACH + 1))
     assert not np.array_equal(short[middle], whole[middle])
+
+
+def test_the_number_of_threads_that_steady_changes_no_bit(
+    whole: dict[int, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "steadying_threads", lambda: 3)
+    shared_out = rebuilt()
+    assert all(np.array_equal(shared_out[number], whole[number]) for number in whole)
 
 
 def test_faces_of_different_tracks_are_not_mixed(whole: dict[int, np.ndarray]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vidref.pipeline.stream import run_ahead
+from vidref.pipeline.stream import in_order, run_ahead
 
 
 def test_items_come_out_in_order() -> None:
@@ -54,3 +54,31 @@ def test_closing_early_stops_the_producer_and_its_thread() -> None:
     assert next(items) == 0
     items.close()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_several_threads_make_comes_out_in_the_items_order(threads: int) -> None:
+    busy: list[int] = []
+
+    def slowly(number: int) -> tuple[int, int]:
+        busy.append(number)
+        together = len(busy)
+        time.sleep(0.002 * (number % 3))
+        busy.remove(number)
+        return number * number, together
+
+    made = list(in_order(slowly, range(40), threads))
+    assert [square for square, _ in made] == [number * number for number in range(40)]
+    assert max(together for _, together in made) == threads
+
+
+def test_the_error_of_one_of_several_threads_is_raised_in_its_place() -> None:
+    def halved(number: int) -> int:
+        if number == 3:
+            raise ValueError("odd one")
+        return number // 2
+
+    made = in_order(halved, range(10), 2)
+    assert [next(made) for _ in range(3)] == [0, 0, 1]
+    with pytest.raises(ValueError, match="odd one"):
+        next(made)

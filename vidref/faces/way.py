@@ -22,34 +22,19 @@ Way = NDArray[np.float32]
 """Where each small pixel of one moment is in another (SMALL_PX, SMALL_PX, 2), as x and y."""
 
 
-def search(here: NDArray[np.uint8], there: NDArray[np.uint8], expected: Way | None = None) -> Way:
-    """The way between two small grey pictures: around the one expected, or as far as it may be."""
+def search(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Way:
+    """The way between two small grey pictures."""
     import cv2
 
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     # Without propagation from patch to patch it is the same for every number of threads.
     flow.setUseSpatialPropagation(False)
     flow.setFinestScale(1)
-    flow.setVariationalRefinementIterations(2)
+    flow.setVariationalRefinementIterations(3)
     flow.setVariationalRefinementAlpha(60)  # smoother than usual: it is one face that moves
-    known = None
-    if expected is not None:  # a few pixels to correct: half the time
-        flow.setCoarsestScale(1)
-        flow.setGradientDescentIterations(4)
-        flow.setVariationalRefinementIterations(1)
-        known = expected - _places(SMALL_PX)
-    way = flow.calc(here, there, known)
+    way = flow.calc(here, there, None)
     way += _places(SMALL_PX)
     return np.asarray(way)
-
-
-def back(way: Way) -> Way:
-    """The same way from its other end: there, whoever goes it arrives where this one began."""
-    own = _places(SMALL_PX)
-    moved, found = way - own, own
-    for _ in range(4):  # what is left is a few hundredths of a pixel
-        found = own - carried(moved, found)
-    return found
 
 
 def onward(first: Way, then: Way) -> Way:

@@ -30,6 +30,7 @@ LUMA_WEIGHTS = {
     9: (0.2627, 0.0593),
 }
 UNSPECIFIED = 2
+WHITE = 65535
 LIMITED_RANGE, FULL_RANGE = 1, 2  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
 HD_HEIGHT = 720
 
@@ -88,7 +89,11 @@ class Box:
 def read_rgb(
     frame: av.video.frame.VideoFrame, colour: Colour, box: Box | None = None
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    """The region as HxWx3 RGB: uint8 for 8-bit sources, uint16 over 0..65535 for deeper ones."""
+    """The region as HxWx3 RGB over 0..65535, of 8-bit sources too.
+
+    RGB of 8 bits would be off by a third of a level, anew in every frame, and what is written back
+    as a change would carry that along.
+    """
     layout = layout_of(frame.format.name)
     box = (box or Box(0, 0, frame.width, frame.height)).clipped(frame.width, frame.height)
     grid = box.on_chroma_grid(layout, frame.width, frame.height)
@@ -116,9 +121,7 @@ def write_rgb(
     rows = slice(inside.top - box.top, inside.bottom - box.top)
     columns = slice(inside.left - box.left, inside.right - box.left)
     old = read_rgb(frame, colour, inside) if before is None else before[rows, columns]
-    change = cv2.addWeighted(
-        rgb[rows, columns], 1 / _top(rgb), old, -1 / _top(old), 0, dtype=cv2.CV_32F
-    )
+    change = cv2.addWeighted(rgb[rows, columns], 1 / WHITE, old, -1 / WHITE, 0, dtype=cv2.CV_32F)
     frame.make_writable()
     grid = inside.on_chroma_grid(layout, frame.width, frame.height)
     around = (
@@ -196,25 +199,24 @@ def _decode(
     import cv2
 
     black, span, chroma_span = _scales(layout, colour, frame.format.name)
-    top, depth = (255, cv2.CV_8U) if layout.bits <= 8 else (65535, cv2.CV_16U)
     samples = [_samples(view, layout) for view in cut]
     # Offsets go first, so that grey, whose chroma is then 0, has three equal channels to the bit.
     if layout.is_grey:
         whole = cv2.subtract(cv2.merge(samples * 3), (black,) * 4, dtype=cv2.CV_32F)
-        return np.asarray(cv2.multiply(whole, (top / span,) * 4, dtype=depth))
+        return np.asarray(cv2.multiply(whole, (WHITE / span,) * 4, dtype=cv2.CV_16U))
     if layout.is_rgb:
         whole = cv2.merge(samples)
-        if span == top:
+        if span == WHITE:
             return np.asarray(whole)
-        return np.asarray(cv2.multiply(whole, (top / span,) * 4, dtype=depth))
+        return np.asarray(cv2.multiply(whole, (WHITE / span,) * 4, dtype=cv2.CV_16U))
     middle = float(1 << (layout.bits - 1))
     shape = (grid.bottom - grid.top, grid.right - grid.left)
     yuv = cv2.merge([samples[0], *(_spread(plane, layout, shape) for plane in samples[1:])])
     yuv = cv2.subtract(yuv, (black, middle, middle, 0), dtype=cv2.CV_32F)
     inverse = np.linalg.inv(_rgb_to_yuv(*matrix_of(colour, frame.height)).astype(np.float64))
     inverse[:, 0] = 1  # exactly, for the same reason
-    matrix = inverse * top / (span, chroma_span, chroma_span)
-    return np.asarray(cv2.add(cv2.transform(yuv, matrix.astype(np.float32)), 0.0, dtype=depth))
+    matrix = inverse * WHITE / (span, chroma_span, chroma_span)
+    return np.asarray(cv2.add(cv2.transform(yuv, matrix.astype(np.float32)), 0.0, dtype=cv2.CV_16U))
 
 
 def _samples(view: Samples, layout: Layout) -> Samples:
@@ -287,7 +289,3 @@ def _add(view: Samples, delta: np.ndarray[Any, np.dtype[np.float32]], layout: La
     if most < np.iinfo(new.dtype).max:
         np.minimum(new, most, out=new)
     view[...] = new << layout.shift if layout.shift else new
-
-
-def _top(picture: np.ndarray[Any, np.dtype[Any]]) -> int:
-    return int(np.iinfo(picture.dtype).max)

@@ -29,6 +29,12 @@ def model_threads(cores: int = 0) -> int:
     return max(1, (cores or usable_cores()) // 2)
 
 
+def steadying_threads() -> int:
+    """How many threads average faces over time, the dearest stage beside the model: of the cores
+    that the model leaves, a half for this and a half for all other stages."""
+    return max(1, (usable_cores() - model_threads()) // 2)
+
+
 def usable_cores() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -21,16 +21,16 @@ from vidref.errors import ModelError
 from vidref.faces.blend import place_back
 from vidref.faces.colour_match import as_float
 from vidref.faces.geometry import Placement, take_crop
-from vidref.faces.steady import Moment, Moments, in_rounds, moment, steadied
+from vidref.faces.steady import Around, Moment, Moments, in_time, moment, steadied
 from vidref.media.colour import Colour, write_rgb
 from vidref.media.frames import Frame, Passing
 from vidref.model.loading import CropRestorer
 from vidref.model.restorer import Face, PersonContext, Sampling
-from vidref.pipeline.cores import short_turns
+from vidref.pipeline.cores import short_turns, steadying_threads
 from vidref.pipeline.identity import IdentityWatch
 from vidref.pipeline.memory import give_back_free
 from vidref.pipeline.square_view import SquareView, colour_of, look
-from vidref.pipeline.stream import run_ahead
+from vidref.pipeline.stream import in_order, run_ahead
 
 Item = Frame | Passing
 FRAMES_HELD = 16
@@ -174,12 +174,7 @@ class Rebuilder:
 
     def _steadied(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
         """The same with every face steadied by the frames around."""
-        for (those, works, own), mean in in_rounds(_framed(busy)):
-            for work in works:
-                assert work.shown is not None
-                track = work.here.track
-                found = steadied(work.shown, own[track], mean[track])
-                work.shown, work.thumb = found.shown, found.thumb
+        for those in in_order(_steadily, in_time(_framed(busy)), steadying_threads()):
             yield from those
 
     def _face(self, work: _Work, pts: int) -> Face:
@@ -209,8 +204,18 @@ class Rebuilder:
             write_rgb(image, colour, view.box, *view.as_stored(placed), before)
 
 
-_Framed = tuple[list[_Busy], list[_Work], Moments]
-"""A frame, after whatever came before it that is none; its faces, and what these are by tracks."""
+_Framed = tuple[list[_Busy], list[_Work]]
+"""A frame, after whatever came before it that is none; and its faces."""
+
+
+def _steadily(one: tuple[_Framed, dict[int, Around]]) -> list[_Busy]:
+    """Of a frame and what came before it, with its faces steadied."""
+    (those, works), around = one
+    for work in works:
+        assert work.shown is not None
+        found = steadied(work.shown, around[work.here.track])
+        work.shown, work.thumb = found.shown, found.thumb
+    return those
 
 
 def _framed(busy: Iterable[_Busy]) -> Iterator[tuple[_Framed, Moments]]:
@@ -219,9 +224,9 @@ def _framed(busy: Iterable[_Busy]) -> Iterator[tuple[_Framed, Moments]]:
         held.append((item, works))
         if isinstance(item, Frame):
             moments = {work.here.track: _moment(work) for work in works}
-            yield (held, works, moments), moments
+            yield (held, works), moments
             held = []
-    yield (held, [], {}), {}
+    yield (held, []), {}
 
 
 def _moment(work: _Work) -> Moment:

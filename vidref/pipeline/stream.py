@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,18 @@ def run_ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     finally:
         stopped.set()
         thread.join()
+
+
+def in_order(do: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R, None, None]:
+    """What `do` makes of each item, in the items' order, of so many at the same time."""
+    if threads == 1:
+        yield from map(do, items)
+        return
+    with ThreadPoolExecutor(threads, "vidref-steady") as pool:
+        begun: deque[Future[R]] = deque()
+        for item in items:
+            begun.append(pool.submit(do, item))
+            if len(begun) > threads:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
