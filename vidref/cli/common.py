@@ -30,7 +30,7 @@ def face_options(command: F) -> F:
             "--sure",
             is_flag=True,
             default=None,
-            help="Those in --refs are in the clip: a doubtful match counts.",
+            help="Those in --refs are in the clip: the likeliest match counts.",
         ),
         click.option(
             "--people",

@@ -78,7 +78,7 @@ def analyse_clip(
         shots=seen.shots,
         people=tuple(_people(people, evidence)),
         tracks=tuple(_tracks(people, decisions, seen)),
-        notes=(*_notes(pack, named, people, seen), *footage.notes()),
+        notes=(*_notes(pack, named, people, seen, wanted.sure), *footage.notes()),
     )
 
 
@@ -186,7 +186,11 @@ def _told(settings: Settings) -> plan.AnalysisSettings:
 
 
 def _notes(
-    pack: FacePack, named: Sequence[NamedPerson], people: Sequence[Somebody], seen: Seen
+    pack: FacePack,
+    named: Sequence[NamedPerson],
+    people: Sequence[Somebody],
+    seen: Seen,
+    sure: bool,
 ) -> Iterator[str]:
     if pack.licence_note:
         yield pack.licence_note
@@ -196,8 +200,17 @@ def _notes(
             reasons = " ".join(dict.fromkeys(item.reason for item in person.set_aside))
             yield f"None of the photos of {person.name} can be used. {reasons}".strip()
         elif person.name not in present:
-            yield f"{person.name} was not found in the clip."
+            yield _missing(person.name, bool(seen.tracks) and not sure)
         elif person.set_aside:
             yield f"{len(person.set_aside)} photos of {person.name} were set aside (see the plan)."
     if not seen.tracks:
         yield "No face was found."
+
+
+def _missing(name: str, may_be_there: bool) -> str:
+    if not may_be_there:
+        return f"{name} was not found in the clip."
+    return (
+        f"Nobody in the clip is surely {name}, so the photos of {name} are not used; "
+        f"if {name} is in it, say so with --sure."
+    )

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidref.faces.likeness import Embedding, Likeness, mean_face
 from vidref.faces.paths import Presence, Track
-from vidref.faces.people import Answer, Appearance, Verdict, join_tracks, name_people
+from vidref.faces.people import Answer, Appearance, Person, Verdict, join_tracks, name_people
 from vidref.faces.photos import NamedPerson
 from vidref.pipeline.looking import Seen
 
@@ -41,14 +41,14 @@ def find_people(
 ) -> list[Somebody]:
     """Everyone in the clip, those who are on screen longest first.
 
-    `sure`: the user knows that the people in the photos are there, so a doubtful match counts.
+    `sure`: the user knows that the people in the photos are there, so the likeliest match counts.
     """
     tracks = {track.id: track for track in seen.tracks}
     people = join_tracks([appearance_of(track, seen) for track in seen.tracks], likeness)
     faces = {person.name: person.embedding for person in named if person.photos}
     verdicts = name_people(people, faces, likeness)
     if sure:
-        verdicts = believed(verdicts)
+        verdicts = believed(verdicts, people, faces, likeness)
     found = [
         _somebody(
             tuple(tracks[id] for id in person.tracks),
@@ -63,17 +63,35 @@ def find_people(
     return sorted(_one_each(found), key=lambda who: (-who.frames, who.tracks[0].first))
 
 
-def believed(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Whoever is doubtful but likeliest gets a name that nobody has, on the user's word."""
-    taken = {verdict.name for verdict in verdicts if verdict.answer is Answer.NAMED}
+def believed(
+    verdicts: Sequence[Verdict],
+    people: Sequence[Person],
+    faces: dict[str, Embedding],
+    likeness: Likeness,
+) -> list[Verdict]:
+    """On the user's word that those in the photos are there: a name that nobody has goes to whoever
+    is likeliest.
+
+    Of several people he must be more alike than one stranger in a hundred is. Who is alone in the
+    clip, and in the photos, is the one who is meant, however little is left of the face.
+    """
     result = list(verdicts)
-    for k in sorted(range(len(result)), key=lambda k: -(result[k].likeness or -1.0)):
-        verdict = result[k]
-        if verdict.answer is Answer.UNSURE and verdict.name not in taken:
-            taken.add(verdict.name)
-            reason = f"{verdict.reason} You said that {verdict.name} is in the clip."
-            result[k] = replace(verdict, answer=Answer.NAMED, reason=reason)
+    alone = len(people) == len(faces) == 1
+    taken = {verdict.name for verdict in verdicts if verdict.answer is Answer.NAMED}
+    nameless = [k for k, verdict in enumerate(verdicts) if verdict.answer is not Answer.NAMED]
+    pairs = [(_alike(people[k], face), k, name) for k in nameless for name, face in faces.items()]
+    for alike, k, name in sorted(pairs, reverse=True):
+        if name in taken or result[k].answer is Answer.NAMED:
+            continue
+        if alone or alike >= likeness.closer:
+            taken.add(name)
+            reason = f"{verdicts[k].reason} You said that {name} is in the clip."
+            result[k] = replace(verdicts[k], answer=Answer.NAMED, name=name, reason=reason)
     return result
+
+
+def _alike(person: Person, face: Embedding) -> float:
+    return -1.0 if person.face is None else float(person.face @ face)
 
 
 def appearance_of(track: Track, seen: Seen) -> Appearance:
