@@ -190,9 +190,12 @@ def test_two_threads_find_and_recognise_the_very_same_faces_as_one():
     one, two = load_pack(threads=1), load_pack(threads=2)
     person = astronaut()
     frame = np.ascontiguousarray(np.hstack([person, person[:, ::-1]])[:500, 100:973])
-    found, again = one.detect(frame), two.detect(frame)
+    found, again = one.detect(frame), two.detect(frame)  # in one piece until the others are there
+    pieces = two._finder._detector._pieces
+    assert pieces is not None and pieces.wait() is not None
+    in_pieces = two.detect(frame)
     assert len(found) == 2
-    for face, other in zip(found, again, strict=True):
+    for face, other in [*zip(found, again, strict=True), *zip(found, in_pieces, strict=True)]:
         assert np.array_equal(face.box_xyxy, other.box_xyxy)
         assert np.array_equal(face.landmarks_xy, other.landmarks_xy)
         assert face.score == other.score

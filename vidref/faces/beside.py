@@ -8,9 +8,10 @@ in 24.1 with one, for an eighth more CPU). So whole pieces of work are given to 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -31,6 +32,27 @@ class Beside:
         Work must not start and await other work here: it would wait for itself.
         """
         return work if self._pool is None else self._pool.submit(work).result
+
+
+class Soon(Generic[Result]):
+    """Something that is made in a thread of its own; until it is there one does without."""
+
+    def __init__(self, make: Callable[[], Result]) -> None:
+        self._made: Result | None = None
+        self._thread = threading.Thread(target=self._keep, args=(make,), name="vidref-soon")
+        self._thread.start()
+
+    def _keep(self, make: Callable[[], Result]) -> None:
+        self._made = make()
+
+    def now(self) -> Result | None:
+        """It, or None as long as it is being made."""
+        return self._made
+
+    def wait(self) -> Result | None:
+        """It, once it is there."""
+        self._thread.join()
+        return self._made
 
 
 def cores_for(threads: int) -> int:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from vidref import weights
 from vidref.errors import MissingDependencyError, ModelError
-from vidref.faces.beside import Beside, cores_for
+from vidref.faces.beside import Beside, Soon, cores_for
 from vidref.faces.detected import DetectedFace
 from vidref.faces.finder import FILLING_PX, Finder
 from vidref.faces.geometry import Placement, similarity
-from vidref.faces.halves import Halves
 from vidref.faces.light import evenly_lit
+from vidref.faces.pieces import Pieces
 from vidref.faces.refiner import FILE as REFINER_FILE
 from vidref.faces.refiner import Refiner
 from vidref.faces.scrfd import Scrfd
@@ -153,11 +153,14 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
     def load(network: Path | bytes) -> Any:
         return _session(network, each, providers)
 
-    halves = Halves.of(Path(detection.model_file), load, beside)
+    pieces = None
+    if beside.is_there:
+        # Cutting it takes as long as ten frames: the first ones are looked at in one piece.
+        pieces = Soon(lambda: Pieces.of(Path(detection.model_file), load, beside))
     return FacePack(
         BUNDLED if bundled else source,
         folder,
-        Finder(Scrfd(detection, halves), _refiner(folder, load, beside), detect_px, beside),
+        Finder(Scrfd(detection, pieces), _refiner(folder, load, beside), detect_px, beside),
         models["recognition"],
         LEAST_SCORE,
         BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,

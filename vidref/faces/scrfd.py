@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.errors import ModelError
+from vidref.faces.beside import Soon
 from vidref.faces.boxes import suppress
 from vidref.faces.detected import DetectedFace
-from vidref.faces.halves import Halves
+from vidref.faces.pieces import Pieces
 from vidref.faces.shrink import resized
 
 LARGEST_STRIDE = 32
@@ -28,9 +29,9 @@ KINDS = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}
 class Scrfd:
     """A detector that insightface has loaded; pictures are RGB uint8."""
 
-    def __init__(self, loaded: Any, halves: Halves | None = None) -> None:
+    def __init__(self, loaded: Any, pieces: Soon[Pieces | None] | None = None) -> None:
         self._session = loaded.session
-        self._halves = halves
+        self._pieces = pieces
         self._input = loaded.input_name
         self._mean, self._std = float(loaded.input_mean), float(loaded.input_std)
         self._fixed: tuple[int, int] | None = loaded.static_input_size
@@ -51,9 +52,10 @@ class Scrfd:
     def begin(self, picture: NDArray[np.uint8], least: float) -> Callable[[], list[DetectedFace]]:
         """The same with half of the work begun beside the caller's; what is returned ends it."""
         view, scale = self._fitted(picture)
-        if self._halves is None or not self._halves.suits(view.shape[0]):
+        pieces = self._pieces.now() if self._pieces is not None else None
+        if pieces is None or not pieces.suits(view.shape[0]):
             return lambda: self.find(picture, least)
-        outputs = self._halves.begin(view, self._as_input)
+        outputs = pieces.begin(view, self._as_input)
         return lambda: self._faces(outputs(), view.shape[1], scale, least)
 
     def _faces(

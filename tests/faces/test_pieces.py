@@ -1,7 +1,8 @@
-"""A detector's first layers on two halves at the same time say what they say of the whole."""
+"""A detector in pieces, on two threads, says what it says in one."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from vidref import weights
-from vidref.faces.beside import Beside
-from vidref.faces.halves import Cut, Halves, find_cut
+from vidref.faces.beside import Beside, Soon
+from vidref.faces.pieces import Cut, Pieces, find_cut
 
 DETECTOR = weights.FACE_PACK / "detector.onnx"
 
@@ -28,23 +29,20 @@ def planes_of(view: np.ndarray) -> np.ndarray:
     return ((view.transpose(2, 0, 1)[None].astype(np.float32)) - 127.5) / 128
 
 
+@pytest.mark.parametrize("beside", [Beside(1), Beside(2)])
 @pytest.mark.parametrize("size", [(640, 384), (384, 640), (96, 160), (608, 32)])
-def test_every_output_of_the_bundled_detector_is_the_same_bit_for_bit(size):
+def test_every_output_of_the_bundled_detector_is_the_same_bit_for_bit(size, beside):
     view = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
-    halves = Halves.of(DETECTOR, load, Beside(2))
-    assert halves is not None and halves.suits(size[0])
+    pieces = Pieces.of(DETECTOR, load, beside)
+    assert pieces is not None and pieces.suits(size[0])
     whole = load(str(DETECTOR)).run(None, {"frames": planes_of(view)})
-    for one, other in zip(whole, halves.begin(view, planes_of)(), strict=True):
+    for one, other in zip(whole, pieces.begin(view, planes_of)(), strict=True):
         assert np.array_equal(one, other)
 
 
 def test_the_bundled_detector_is_cut_at_an_eighth_of_the_picture():
     cut = find_cut(onnx.load(str(DETECTOR)).graph)
     assert cut is not None and (cut.stride, cut.reach) == (8, 3)
-
-
-def test_with_one_core_nothing_is_halved():
-    assert Halves.of(DETECTOR, load, Beside(1)) is None
 
 
 def chain(*layers: onnx.NodeProto) -> onnx.GraphProto:
@@ -74,6 +72,14 @@ def test_a_network_whose_first_layer_sees_everything_or_pads_oddly_is_not_cut():
     everything = helper.make_node("InstanceNormalization", ["x", "s", "b"], ["a"])
     assert find_cut(chain(everything, conv("a", "y", 3, 1, 1))) is None
     assert find_cut(chain(conv("x", "a", 3, 2, 0), conv("a", "y", 3, 1, 1))) is None
+
+
+def test_what_is_made_soon_is_there_in_the_end_and_nobody_waits_for_it():
+    may_go_on = threading.Event()
+    soon = Soon(lambda: may_go_on.wait() and "made")
+    assert soon.now() is None
+    may_go_on.set()
+    assert soon.wait() == soon.now() == "made"
 
 
 def test_work_beside_is_done_once_and_its_errors_are_told():
