@@ -188,7 +188,7 @@ def _trimmed(path: Path) -> None:
 def _begun_late(path: Path) -> None:
     """A recording that begins between two key frames: the first pictures cannot be decoded."""
     base = path.with_name(f"base-{path.name}")
-    clip(b_frames=2, gop=12, sounds=[MP2])(base)
+    clip(frames=75, b_frames=2, gop=12, sounds=[MP2])(base)
     path.write_bytes(base.read_bytes()[188 * 40 :])
 
 

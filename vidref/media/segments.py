@@ -26,7 +26,7 @@ USUAL_SEGMENT_S = Fraction(10)
 # A segment without a key packet to begin at may grow to this many usual lengths before it is cut
 # elsewhere; a last segment shorter than this share of one is joined to the one before.
 LONGEST, SHORTEST = 2, Fraction(1, 2)
-LEAST_BEFORE = 8
+LEAST_BEFORE = 10
 """Frames that are decoded before a segment at least: what its reader may be asked for, and one more
 for the deinterlacer."""
 # Codecs whose key packets need nothing that came before: decoding may begin at any of them.
