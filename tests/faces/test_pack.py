@@ -8,10 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
+from skimage import data
 
 from vidref import weights
 from vidref.errors import InputError, ModelError
+from vidref.faces.bundled import detector_of
 from vidref.faces.detected import DetectedFace
 from vidref.faces.fetch import fetch_pack
 from vidref.faces.geometry import placement_of
@@ -60,6 +63,23 @@ def test_insightface_itself_loads_the_bundled_folder_and_gives_its_own_faces(por
     (face,) = analysis.get(np.ascontiguousarray(portrait[..., ::-1]))
     assert face.kps.shape == (5, 2)
     assert face.normed_embedding.shape == (128,)
+
+
+def test_the_bundled_networks_are_opened_as_insightface_would_open_them(monkeypatch):
+    from insightface.app import FaceAnalysis
+
+    analysis = FaceAnalysis(name=str(weights.FACE_PACK))
+    theirs = analysis.models["detection"]
+    ours = detector_of(weights.FACE_PACK, lambda path: onnxruntime.InferenceSession(str(path)))
+    for name in ("model_file", "input_name", "input_mean", "input_std", "static_input_size"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    frame = data.astronaut()
+    alone = load_pack(threads=1)
+    monkeypatch.setattr("vidref.faces.pack._only_processors", lambda: False)
+    together = load_pack(threads=1)
+    (one,), (other,) = alone.detect(frame), together.detect(frame)
+    assert one.score == other.score and np.array_equal(one.landmarks_xy, other.landmarks_xy)
+    assert np.array_equal(alone.embed(frame, [one]), together.embed(frame, [one]))
 
 
 def test_a_portrait_is_found_once_with_its_eyes_where_they_are(pack, portrait):

@@ -94,3 +94,13 @@ def test_work_beside_is_done_once_and_its_errors_are_told():
 
         with pytest.raises(ValueError, match="no"):
             beside.start(fails)()
+
+
+def test_what_is_made_soon_may_wait_until_it_has_been_asked_for_often() -> None:
+    begun = threading.Event()
+    soon = Soon(lambda: begun.set() or "made", asked=3)
+    assert [soon.now(), soon.now()] == [None, None] and not begun.wait(0.05)
+    soon.now()
+    assert begun.wait(5) and soon.wait() == "made" == soon.now()
+    never_asked = Soon(lambda: "made at once", asked=3)
+    assert never_asked.wait() == "made at once"

@@ -37,20 +37,30 @@ class Beside:
 class Soon(Generic[Result]):
     """Something that is made in a thread of its own; until it is there one does without."""
 
-    def __init__(self, make: Callable[[], Result]) -> None:
+    def __init__(self, make: Callable[[], Result], asked: int = 0) -> None:
+        """Begun once it has been `asked` for so often: not for a few uses that would not pay."""
         self._made: Result | None = None
         self._thread = threading.Thread(target=self._keep, args=(make,), name="vidref-soon")
-        self._thread.start()
+        self._turn, self._to_wait = threading.Lock(), asked
+        if not asked:
+            self._thread.start()
 
     def _keep(self, make: Callable[[], Result]) -> None:
         self._made = make()
 
     def now(self) -> Result | None:
-        """It, or None as long as it is being made."""
+        """It, or None as long as it is not there."""
+        with self._turn:
+            if self._to_wait:
+                self._to_wait -= 1
+                if not self._to_wait:
+                    self._thread.start()
         return self._made
 
     def wait(self) -> Result | None:
         """It, once it is there."""
+        while self._to_wait:
+            self.now()
         self._thread.join()
         return self._made
 

@@ -1,13 +1,15 @@
 """A face pack: a folder of ONNX files that finds faces and tells people apart.
 
-The bundled pack and any insightface pack go through insightface's own `FaceAnalysis`; this file
-knows where packs are, checks them before they are loaded, and never downloads. With `finder.py`,
-which does the looking, it turns insightface's objects into plain arrays in source pixels.
+insightface's own `FaceAnalysis` loads any insightface pack, and can load the bundled one, whose
+files are known and opened one by one. This file knows where packs are, checks them before they are
+loaded, and never downloads. With `finder.py`, which does the looking, it turns insightface's
+objects into plain arrays in source pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from vidref import weights
 from vidref.errors import MissingDependencyError, ModelError
 from vidref.faces.beside import Beside, Soon, cores_for
+from vidref.faces.bundled import RECOGNISER, Once, detector_of
 from vidref.faces.detected import DetectedFace
 from vidref.faces.finder import FILLING_PX, Finder
 from vidref.faces.geometry import Placement, similarity
@@ -48,6 +51,9 @@ NON_COMMERCIAL = (
 LEAST_SCORE = 0.5
 BUNDLED_SAME_PERSON = 0.51
 OTHER_SAME_PERSON = 0.35
+PIECES_PAY = 30
+"""Searches of a frame after which the detector is taken to pieces: that takes 0.2 s of CPU time,
+half of it for the import of onnx, and each then saves some 10 ms of waiting."""
 
 
 class FacePack:
@@ -58,7 +64,7 @@ class FacePack:
         name: str,
         folder: Path,
         finder: Finder,
-        recogniser: Any,
+        recogniser: Callable[[], Any],
         least_score: float,
         same_person: float,
         beside: Beside,
@@ -111,19 +117,16 @@ class FacePack:
 
         Faces are lit evenly for our own recogniser only: what others make of that was not measured.
         """
+        recogniser = self._recogniser()
         if not crops:
-            return np.zeros((0, self._recogniser.output_shape[-1]), np.float32)
+            return np.zeros((0, recogniser.output_shape[-1]), np.float32)
         lit = [evenly_lit(crop) for crop in crops] if self.name == BUNDLED else crops
         views = [np.ascontiguousarray(crop[..., ::-1]) for crop in lit]
         mirrored = self._beside.start(
-            lambda: self._vectors([np.ascontiguousarray(view[:, ::-1]) for view in views])
+            lambda: _vectors(recogniser, [np.ascontiguousarray(view[:, ::-1]) for view in views])
         )
-        straight = self._vectors(views)
+        straight = _vectors(recogniser, views)
         return _unit(straight + mirrored())
-
-    def _vectors(self, views: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The recogniser's word on BGR views, each of length one."""
-        return _unit(np.asarray(self._recogniser.get_feat(views), np.float32))
 
 
 def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> FacePack:
@@ -138,15 +141,8 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
     # The networks of other packs are large enough for a thread to help with every layer.
     cores = cores_for(threads) if bundled else 1
     each = max(1, cores // 2) if bundled else threads
-    analysis = _analysis(folder, each)
-    models = analysis.models
-    if "recognition" not in models:
-        raise ModelError(
-            f"{folder} holds no recogniser (a 112 px ArcFace-format ONNX file): "
-            "choose another pack with --faces."
-        )
-    analysis.prepare(ctx_id=0, det_size=(FILLING_PX, FILLING_PX))
-    detection = models["detection"]
+    own = bundled and _only_processors()
+    detection, recogniser = _own_networks(folder, each) if own else _networks(folder, each)
     providers = detection.session.get_providers()
     beside = Beside(cores if providers == ["CPUExecutionProvider"] else 1)
 
@@ -155,13 +151,12 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
 
     pieces = None
     if beside.is_there:
-        # Cutting it takes as long as ten frames: the first ones are looked at in one piece.
-        pieces = Soon(lambda: Pieces.of(Path(detection.model_file), load, beside))
+        pieces = Soon(lambda: Pieces.of(Path(detection.model_file), load, beside), PIECES_PAY)
     return FacePack(
         BUNDLED if bundled else source,
         folder,
         Finder(Scrfd(detection, pieces), _refiner(folder, load, beside), detect_px, beside),
-        models["recognition"],
+        recogniser,
         LEAST_SCORE,
         BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,
         beside,
@@ -190,20 +185,68 @@ def find_pack(source: str) -> Path:
     return inner if inner.is_dir() and not any(folder.glob("*.onnx")) else folder
 
 
+def _networks(folder: Path, threads: int) -> tuple[Any, Callable[[], Any]]:
+    """Any pack's detector and recogniser, as insightface finds them."""
+    analysis = _analysis(folder, threads)
+    models = analysis.models
+    if "recognition" not in models:
+        raise ModelError(
+            f"{folder} holds no recogniser (a 112 px ArcFace-format ONNX file): "
+            "choose another pack with --faces."
+        )
+    analysis.prepare(ctx_id=0, det_size=(FILLING_PX, FILLING_PX))
+    return models["detection"], lambda: models["recognition"]
+
+
+def _own_networks(folder: Path, threads: int) -> tuple[Any, Callable[[], Any]]:
+    """The bundled pack's, which need no finding; the recogniser is loaded with the first face."""
+    if find_spec("insightface") is None:
+        raise _missing("No module named 'insightface'")
+
+    def recogniser() -> Any:
+        _insightface()
+        from insightface.model_zoo import get_model
+
+        return get_model(str(folder / RECOGNISER), sess_options=_session_options(threads))
+
+    detector = detector_of(folder, lambda path: _session(path, threads, ["CPUExecutionProvider"]))
+    return detector, Once(recogniser)
+
+
+def _only_processors() -> bool:
+    """Whether there is nothing else here that insightface would choose to compute on."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _missing(str(error)) from error
+    found = onnxruntime.get_available_providers()
+    return not {"CoreMLExecutionProvider", "CUDAExecutionProvider"} & {*found}
+
+
+def _missing(what: str) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"Finding faces needs insightface and onnxruntime ({what}): "
+        "pip install insightface onnxruntime."
+    )
+
+
+def _insightface() -> Any:
+    """insightface's `FaceAnalysis`, without what it imports for other uses than ours."""
+    # Its way of aligning, which is not ours, takes scipy and skimage; its downloads, requests.
+    with only_promised("scipy.spatial", "skimage.transform", "requests"):
+        from insightface.app import FaceAnalysis
+    return FaceAnalysis
+
+
 def _analysis(folder: Path, threads: int) -> Any:
     """insightface's object for a folder, its ways of failing turned into one sentence."""
     try:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-        # Its way of aligning, which is not ours, takes scipy and skimage; its downloads, requests.
-        with only_promised("scipy.spatial", "skimage.transform", "requests"):
-            from insightface.app import FaceAnalysis
         from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
+
+        face_analysis = _insightface()
     except ImportError as error:
-        raise MissingDependencyError(
-            f"Finding faces needs insightface and onnxruntime ({error}): "
-            "pip install insightface onnxruntime."
-        ) from error
+        raise _missing(str(error)) from error
     damaged = (
         DecodeError,
         OSError,
@@ -215,7 +258,7 @@ def _analysis(folder: Path, threads: int) -> Any:
         runtime_errors.InvalidProtobuf,
     )
     try:
-        return FaceAnalysis(
+        return face_analysis(
             name=str(folder.resolve()),
             allowed_modules=["detection", "recognition"],
             sess_options=_session_options(threads),
@@ -284,6 +327,11 @@ def aligned(frame: NDArray[np.uint8], landmarks_xy: NDArray[np.float32]) -> NDAr
         matrix[:, :2] *= across
     crop = cv2.warpAffine(source, matrix, (FACE_PX, FACE_PX), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
+
+
+def _vectors(recogniser: Any, views: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """A recogniser's word on BGR views, each of length one."""
+    return _unit(np.asarray(recogniser.get_feat(views), np.float32))
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
