@@ -49,6 +49,43 @@ print(held, resident() - before)
 """
 
 
+HEAPS = """
+import ctypes, re, tempfile, threading
+import numpy as np
+from vidref.pipeline.memory import one_heap
+
+def heaps():
+    glibc = ctypes.CDLL(None)
+    glibc.fopen.restype = ctypes.c_void_p
+    with tempfile.NamedTemporaryFile() as told:
+        file = ctypes.c_void_p(glibc.fopen(told.name.encode(), b"w"))
+        glibc.malloc_info(0, file)
+        glibc.fclose(file)
+        return len(re.findall(rb"<heap nr=", told.read()))
+
+before = heaps()
+if not one_heap():
+    raise SystemExit(3)
+held = []
+threads = [threading.Thread(target=lambda: held.append(np.ones(2**18))) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(heaps() - before)
+"""
+
+
+def test_threads_that_make_pictures_share_a_heap() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HEAPS], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 3:
+        pytest.skip("memory is managed by another library than glibc here")
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 0
+
+
 def test_what_lies_free_between_kept_pictures_can_be_given_back() -> None:
     done = subprocess.run(
         [sys.executable, "-c", BETWEEN], capture_output=True, text=True, check=False

@@ -14,6 +14,7 @@ from vidref.pipeline.analyse import analyse_clip
 from vidref.pipeline.circumstances import circumstances
 from vidref.pipeline.journal import Job
 from vidref.pipeline.late_model import LateModel
+from vidref.pipeline.memory import one_heap
 from vidref.pipeline.one_pass import in_one_pass
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.plan_file import check_source, load_plan, save_plan
@@ -48,6 +49,7 @@ def rebuild_clip(
     """A clip whose target is decided."""
     # what cannot work is refused before the long work
     check_sidecar(output, settings.output.overwrite)
+    one_heap()
     late = LateModel(settings, model)
     if output == PIPE:
         plan = find_faces(source, settings, on_progress, late)
