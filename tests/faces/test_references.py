@@ -172,6 +172,16 @@ def test_a_photo_that_hardly_looks_like_the_person_counts_little():
     assert references[1].weight < 0.1
 
 
+def test_beside_a_face_that_cannot_be_read_photos_count_by_their_quality():
+    lost = [view(0.0, 0.25, embedding=EVE)]
+    better, worse = photo(0.9), photo(0.8)
+    references = weigh(lost, [worse, better], ADA, LIKENESS)
+    assert [r.photo for r in references] == [better, worse]
+    assert references[1].weight == pytest.approx(0.8 / 0.9)
+    unlike = weigh(lost, [photo(0.9, embedding=EVE)], ADA, LIKENESS)
+    assert [r.weight for r in unlike] == [1]
+
+
 def test_the_stamp_knows_the_same_face_in_other_light_and_not_another_picture():
     from vidref.faces.candidates import likeness_of_stamps
 

@@ -35,6 +35,9 @@ CLOSER = 0.75
 """From here to `JOINS` two tracks are worth a closer look: one stranger in a hundred. A single look
 at half a second of a singer (cuts-and-crowd) had 0.43 to his other shot, and many have 0.51; his
 0.47 to a listener became 0.34."""
+ILLEGIBLE, LEGIBLE = 0.3, 0.45
+"""Scores of a person's best view: below the first a face says nothing against a photo, from the
+second on all it can."""
 SPREAD = 0.12
 """How wide the step from no to yes is."""
 
@@ -82,3 +85,8 @@ def mean_face(embeddings: NDArray[np.floating], weights: NDArray[np.floating]) -
     """The weighted mean of embeddings (n, d), of length one."""
     total = (np.asarray(embeddings, np.float64) * np.asarray(weights)[:, None]).sum(0)
     return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), np.float32)
+
+
+def legible(score: float) -> float:
+    """How far a likeness counts against a photo, 0 to 1, where a face's best view scores this."""
+    return float(np.interp(score, (ILLEGIBLE, LEGIBLE), (0.0, 1.0)))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.faces.candidates import Candidate, Candidates, best_share, likeness_of_stamps, together
-from vidref.faces.likeness import Likeness
+from vidref.faces.likeness import Likeness, legible
 from vidref.faces.photos import Photo
 
 WANTED = 5
@@ -138,14 +138,17 @@ def weigh(
     `face` is the person's mean embedding. Photos and views compete on one scale, so a sharp photo
     beats a blurred frame and a poor photo does not; weights are relative to the best. Views far
     poorer than a photo are left out: a damaged face is most like the clip's own damaged frames, so
-    the restorer would look at them alone and give back the damage.
+    the restorer would look at them alone and give back the damage. And where the face can't be
+    read its likeness says nothing: there photos count by their quality.
     """
+    heard = legible(max((view.quality.score for view in own), default=0.0))
 
     def rated(item: Candidate | Photo) -> float:
         if item.embedding is None:
             return item.quality.score
         alike = float(item.embedding @ face)
-        return item.quality.score * likeness.certainty(alike, likeness.agrees)
+        doubt = 1 - likeness.certainty(alike, likeness.agrees)
+        return item.quality.score * (1 - heard * doubt)
 
     best_photo = max((rated(photo) for photo in photos), default=0.0)
     near = [view for view in own if rated(view) >= NEAR_BEST * best_photo]

@@ -147,12 +147,14 @@ class Account:
     notes: tuple[str, ...] = field(default=())
 
 
-_ACCOUNTS: TypeAdapter[Account] = TypeAdapter(Account)
+@cache
+def _accounts() -> TypeAdapter[Account]:
+    return TypeAdapter(Account)  # made when it is needed: it takes longer than all of this file
 
 
 def account_text(account: Account) -> str:
     """The sidecar's text; what is not known is left out."""
-    tree = _ACCOUNTS.dump_python(account, mode="json", exclude_none=True)
+    tree = _accounts().dump_python(account, mode="json", exclude_none=True)
     return laid_out(tree) + "\n"
 
 
@@ -167,7 +169,7 @@ def read_account(path: Path) -> Account:
         told = "no sidecar of vidref" if version is None else f"a sidecar of version {version}"
         raise InputError(f"{path} is {told}; this vidref reads version 2: restore the clip again.")
     try:
-        return _ACCOUNTS.validate_python(tree)
+        return _accounts().validate_python(tree)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -179,7 +181,7 @@ def read_account(path: Path) -> Account:
 
 def schema() -> dict[str, Any]:
     """The JSON schema of the sidecar (draft 2020-12)."""
-    tree = _ACCOUNTS.json_schema(mode="validation")
+    tree = _accounts().json_schema(mode="validation")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The sidecar of a clip that vidref restored",

@@ -203,6 +203,7 @@ def _notes(
             yield _missing(person.name, bool(seen.tracks) and not sure)
         elif person.set_aside:
             yield f"{len(person.set_aside)} photos of {person.name} were set aside (see the plan)."
+    yield from (who.why for who in people if who.name and who.confidence < 0.5)
     if not seen.tracks:
         yield "No face was found."
 
