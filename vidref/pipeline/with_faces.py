@@ -20,7 +20,6 @@ from vidref.pipeline.plan import Plan
 from vidref.pipeline.plan_file import check_source, load_plan, save_plan
 from vidref.pipeline.progress import OnProgress
 from vidref.pipeline.result import RestoreResult
-from vidref.pipeline.segmented import in_segments
 from vidref.pipeline.sidecar import (
     check_sidecar,
     sidecar,
@@ -119,6 +118,8 @@ def _as_job(
             save_plan(plan, job.plan_path)
         if not has_work(plan):
             return _without_job(source, output, target, settings, on_progress, plan, late)
+        from vidref.pipeline.segmented import in_segments
+
         restoration = _prepared(plan, source, target.clip.picture.colour, settings, late)
         result = in_segments(job, source, output, target, restoration, settings, on_progress)
         job.finish()
