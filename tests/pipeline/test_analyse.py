@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -270,6 +271,19 @@ def test_references_that_cannot_be_used_are_told_and_own_views_serve(clip, tmp_p
     assert any("None of the photos of eileen can be used" in note for note in plan.notes)
     assert [person.name for person in plan.people] == ["person 1"]
     assert plan.references_of("p1")
+
+
+def test_photos_are_used_for_the_only_one_though_nothing_can_be_read_of_the_face(folder, refs):
+    lost = (
+        cv2.resize(cv2.resize(frame, (26, 20), interpolation=cv2.INTER_AREA), frame.shape[1::-1])
+        for frame in frames_of([LARGE], 8)
+    )
+    path = write_pictures(folder / "lost.mp4", lost)
+    plan = vidref.analyse(path, faces__references=refs)
+    (person,) = plan.people
+    assert person.name == "eileen" and person.confidence < 0.5
+    assert any("nobody else is in the clip" in note for note in plan.notes)
+    assert all(isinstance(one, PhotoReference) for one in person.references)
 
 
 def test_a_person_who_is_not_in_the_clip_is_told(folder, refs):
