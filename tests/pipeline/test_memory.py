@@ -7,30 +7,6 @@ import sys
 
 import pytest
 
-PICTURES = """
-import numpy as np
-from vidref.pipeline.memory import large_blocks_given_back
-
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
-
-def look():
-    bytearray(30 * 2**20)  # the first large block that is freed is the one glibc learns from
-    for _ in range(40):
-        pictures = [np.ones(n * 2**19, np.uint8) for n in (6, 3, 5, 7)]
-        kept.extend(np.ones(200, np.uint8) for _ in range(20))
-    held = [np.ones(5 * 2**19, np.uint8) for _ in range(40)]
-    kept.extend(np.ones(300, np.uint8) for _ in range(40))
-
-kept, before = [], resident()
-with large_blocks_given_back() as given_back:
-    if not given_back:
-        raise SystemExit(3)
-    look()
-    print(resident() - before)
-"""
-
-
 BETWEEN = """
 import numpy as np
 from vidref.pipeline.memory import give_back_free
@@ -95,13 +71,3 @@ def test_what_lies_free_between_kept_pictures_can_be_given_back() -> None:
     assert done.returncode == 0, done.stderr
     held, left = map(float, done.stdout.split())
     assert held > 50 and left < 35
-
-
-def test_freed_pictures_leave_the_process() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PICTURES], capture_output=True, text=True, check=False
-    )
-    if done.returncode == 3:
-        pytest.skip("memory is managed by another library than glibc here")
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 8

@@ -20,7 +20,7 @@ from vidref.pipeline.choosing import Evidence, choose_evidence
 from vidref.pipeline.closer import with_faces, with_more_views
 from vidref.pipeline.footage import footage_of
 from vidref.pipeline.looking import Seen, look_at
-from vidref.pipeline.memory import large_blocks_given_back
+from vidref.pipeline.memory import one_heap
 from vidref.pipeline.naming import Somebody, find_people
 from vidref.pipeline.need import EVERYTHING, measured_need
 from vidref.pipeline.progress import OnProgress, ignore_progress
@@ -57,13 +57,13 @@ def analyse_clip(
             "save it as a file first."
         )
     wanted = settings.faces
+    one_heap()
     pack = pack or load_pack(wanted.pack, settings.threads)
     named = load_people(wanted.references, pack) if wanted.references is not None else []
     _check_names(wanted.people, named)
     likeness = likeness_for(pack)
     footage = footage_of(source, settings)
-    with large_blocks_given_back():
-        seen = look_at(footage, pack, wanted.detect_every, on_progress, on_face)
+    seen = look_at(footage, pack, wanted.detect_every, on_progress, on_face)
     seen = with_more_views(with_faces(seen, footage, pack), footage, pack, likeness)
     people = find_people(seen, named, likeness, wanted.sure)
     wish = Wish(wanted.people, wanted.min_face, wanted.max_faces)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from vidref.errors import SettingsError
 from vidref.media.access import FrameAccess
@@ -195,7 +196,7 @@ def frames_expected(reader: Reader) -> int | None:
 
 def _with_cuts(frames: Iterable[Frame]) -> Iterator[View]:
     """Each frame once it is certain whether a shot begins with it."""
-    detector = CutDetector()
+    detector, small = CutDetector(), VideoReformatter()
     waiting: deque[tuple[int, Frame]] = deque()
     cuts = {0}
     first: Fraction | None = None
@@ -210,7 +211,7 @@ def _with_cuts(frames: Iterable[Frame]) -> Iterator[View]:
     for number, frame in enumerate(frames):
         first = frame.time if first is None else first
         waiting.append((number, frame))
-        cuts.update(detector.push(thumbnail(frame.image)))
+        cuts.update(detector.push(thumbnail(frame.image, small)))
         yield from ready(SIDE + 1)  # one more, so that the frame after is certain too
     cuts.update(detector.finish())
     yield from ready(0)

@@ -29,6 +29,7 @@ from vidref.faces.track import DETECT_EVERY
 from vidref.faces.turned import is_turned_away
 from vidref.faces.watch import Watcher
 from vidref.pipeline.footage import Footage, View
+from vidref.pipeline.memory import give_back_free
 from vidref.pipeline.progress import OnProgress, Progress
 from vidref.pipeline.upright import squared, upright_rgb
 
@@ -37,6 +38,8 @@ MEASURE_EVERY_S = 0.2
 KEPT_VIEWS = 16
 MOST_WAITING = 4
 PROGRESS_EVERY_S = 0.2
+GIVEN_BACK_EVERY = 64
+"""Pictures after which free memory leaves the process."""
 
 
 @dataclass
@@ -136,6 +139,8 @@ def look_at(
                 on_face()
             for track, face in found:
                 measurer.measure(views.setdefault(track, Views()), view, rgb, face)
+            if len(pts) % GIVEN_BACK_EVERY == 0:
+                give_back_free()
             now = time.monotonic()
             if now - reported >= PROGRESS_EVERY_S:
                 reported = now
