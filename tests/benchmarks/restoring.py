@@ -117,12 +117,14 @@ def report(folder: Path, lengths: tuple[int, int, int, int], rounds: int) -> str
     bound = max(slowest, (model_cpu + beside) / cores)
     looking = wall["empty"] - wall["empty, one frame"]
     passing = wall["empty pass"] - wall["pass, one frame"]
-    memory = {count: _peak(folder, count, nothing) for count in (short, long)}
+    memory = {count: _peak(folder, count, nothing) for count in {short, long}}
     rows = [
         (f"whole run against its slowest stage alone (the model: {model:.1f} s)",
          "1.10", f"{whole / slowest:.2f} ({whole:.1f} s)"),
         (f"the same against all CPU time together over {cores} cores ({bound:.1f} s)",
          "1.10", f"{whole / bound:.2f}"),
+        ("the whole run less the model alone, ms a frame",
+         "", f"{1000 * (whole - model) / (frames - 1):.1f}"),
         ("everything but model and transcode, face of 455 px, ms a frame",
          "15", f"{beyond_the_pass(wall, ''):.1f}"),
         ("the same in CPU time", "", f"{beyond_the_pass(cpu, ''):.1f}"),
