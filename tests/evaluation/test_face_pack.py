@@ -10,13 +10,15 @@ import pytest
 
 from tests.faces.portraits import bundled_pack
 from vidref.evaluation import face_pack_clips
-from vidref.evaluation.face_pack_clips import Chain, extend, longest_false_track
+from vidref.evaluation.face_pack_clips import longest_false_track
 from vidref.evaluation.face_pack_degradation import MODERATE, SEVERE, degrade, degrade_aligned
 from vidref.evaluation.face_pack_detector import Scene, Tally, Truth
+from vidref.evaluation.face_pack_people import separation
 from vidref.evaluation.face_pack_points import measure_points
 from vidref.evaluation.face_pack_recogniser import Photographs, verify_clean
 from vidref.faces.detected import DetectedFace
 from vidref.faces.many_looks import SHIFTS, SIZES_PX, ManyLooks
+from vidref.faces.people import Appearance
 
 
 def face(left: float, top: float, size: float, score: float) -> DetectedFace:
@@ -106,11 +108,20 @@ def test_severe_is_worse_than_moderate_and_both_keep_the_size():
     assert (degrade(image, SEVERE, rng, scale=0.1) != image).any()
 
 
-def test_a_face_that_moves_a_little_is_one_chain_and_one_that_jumps_is_two():
-    chains: list[Chain] = []
-    for index, left in enumerate([0.0, 5.0, 10.0, 300.0, 305.0]):
-        extend(chains, index, [face(left, 0, 50, 0.9)])
-    assert [chain.length for chain in chains] == [3, 2]
+def someone(track: int, first_s: float, last_s: float, vector: list[float]) -> Appearance:
+    unit = np.array([vector], np.float32) / np.linalg.norm(vector)
+    return Appearance(track, first_s, last_s, unit, np.array([0.5], np.float32))
+
+
+def test_two_who_are_seen_together_are_two_people_and_only_they():
+    in_talk = [someone(0, 0, 9, [1, 0, 0]), someone(1, 5, 9, [0.6, 0.8, 0])]
+    in_talk.append(someone(2, 10, 12, [1, 0.1, 0]))  # perhaps the first one again: says nothing
+    alone = [someone(0, 0, 3, [0.8, 0, 0.6])]
+    apart = separation({"talk": in_talk, "alone": alone, "empty": []}, [("talk", "alone")])
+    assert apart.different == {"talk #0 - #1": pytest.approx(0.6)}
+    assert apart.same == {"talk - alone": pytest.approx(0.8)}
+    assert apart.gap == pytest.approx((0.6, 0.8))
+    assert separation({"alone": alone, "empty": []}, [("alone", "empty")]).gap == (-1.0, 1.0)
 
 
 class SpotTeacher:

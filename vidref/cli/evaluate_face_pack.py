@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-PARTS = ("detector", "clips", "recogniser", "speed")
+PARTS = ("detector", "clips", "people", "recogniser", "speed")
 
 
 @click.command("face-pack")

@@ -19,6 +19,7 @@ import numpy as np
 from vidref.errors import InputError
 from vidref.evaluation import face_pack_clips as clips
 from vidref.evaluation import face_pack_detector as detection
+from vidref.evaluation import face_pack_people as people_across
 from vidref.evaluation import face_pack_recogniser as recognition
 from vidref.evaluation.face_pack_degradation import MODERATE, SEVERE
 from vidref.evaluation.face_pack_networks import Detects, Embeds, JudgeRecogniser, TeacherDetector
@@ -65,9 +66,9 @@ def measure_pack(
     every: int = 1,
     threads: int = 0,
 ) -> Figures:
-    """`parts` of: detector, clips, recogniser, speed. `fold` lists scenes to use instead of dev.
+    """`parts` of: detector, clips, people, recogniser, speed.
 
-    Of the clips' frames, every `every`-th is measured.
+    `fold` lists scenes to use instead of dev. Of the clips' frames, every `every`-th is measured.
     """
     if not (data / "scenes.json").is_file():
         raise InputError(f"No scenes.json in {data}: point --data at the folder that holds it.")
@@ -85,6 +86,8 @@ def measure_pack(
         _points(figures, pack, teacher, data, scenes, say)
     if "clips" in parts:
         _clips(figures, pack, data, out, say, every)
+    if "people" in parts:
+        _people(figures, pack, data, threads, say)
     if "recogniser" in parts:
         _recogniser(figures, pack, judge, recognition.read_photographs(data), say)
     if "speed" in parts:
@@ -171,7 +174,6 @@ def _clips(
 ) -> None:
     figures.add("clips: measured frames", "pack", f"1 in {every}")
     teacher = TeacherDetector(data / "teachers" / "detector-teacher.onnx", 0.6)
-    results = []
     found = true = 0.0
     for clip in sorted((data / "clips").glob("*/*.mp4")):
         result = clips.measure_clip(pack, teacher, clip, every, pack.least_score)
@@ -182,7 +184,6 @@ def _clips(
             f"{recall:.3f}, {precision:.3f}, {result.tally.true}",
         )
         found, true = found + recall * result.tally.true, true + result.tally.true
-        results.append(result)
         _draw_missed(result, out / f"missed-{clip.stem}.png")
         say(f"{clip.name}: recall {recall:.3f}")
     figures.add("clips: recall, all faces", "pack", found / max(1.0, true))
@@ -200,11 +201,23 @@ def _clips(
     figures.add(
         "clips without faces: which", "pack", " ".join(n for n, v in longest.items() if v > 3)
     )
-    separation = clips.separate(pack, results, SAME_PERSON_CLIPS)
-    for kind, pairs in (("same", separation.same), ("different", separation.different)):
+    say("clips without faces: done")
+
+
+def _people(
+    figures: Figures, pack: FacePack, data: Path, threads: int, say: Callable[[str], None]
+) -> None:
+    found = {}
+    for clip in sorted((data / "clips").glob("*/*.mp4")):
+        found[clip.name] = people_across.people_of(clip, pack, threads)
+        say(f"{clip.name}: people {len(found[clip.name])}")
+    apart = people_across.separation(found, SAME_PERSON_CLIPS)
+    for kind, pairs in (("same person", apart.same), ("different people", apart.different)):
         for pair, cosine in pairs.items():
-            figures.add(f"{kind} person: {pair}", "pack", cosine)
-    say("clips without faces, and people across clips: done")
+            figures.add(f"{kind}: {pair}", "pack", cosine)
+    figures.add("different people in one clip, at most", "pack", apart.gap[0])
+    figures.add("same person in two clips, at least", "pack", apart.gap[1])
+    figures.add("threshold for one person", "pack", pack.same_person)
 
 
 def _recogniser(
