@@ -132,8 +132,8 @@ class FacePack:
 def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> FacePack:
     """The pack that `--faces` names: `bundled`, an insightface pack's name, or a folder.
 
-    `threads` 0 leaves the number to onnxruntime. To be searched, a frame's longer side is made
-    `detect_px` long, and once more a good deal shorter, for faces that fill the frame.
+    `threads` 0 takes all cores that the process may use. To be searched, a frame's longer side is
+    made `detect_px` long, and once more a good deal shorter, for faces that fill the frame.
     """
     folder = find_pack(source)
     weights.verify(folder)
