@@ -39,7 +39,7 @@ def named(
     verdicts = [Verdict(answer, name, 0.5, 0.9, "Why.") for answer, name in answers]
     found = believed(verdicts, people, {name: FACES[name] for name in names}, LIKENESS)
     for before, after in zip(verdicts, found, strict=True):
-        told = f"You said that {after.name} is in the clip." in after.reason
+        told = f"you said that {after.name} is in the clip: the photos are used." in after.reason
         assert told == (before.answer is not after.answer)
         assert not told or after.confidence < 0.5
     return names_of(found)

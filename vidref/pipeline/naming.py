@@ -84,7 +84,7 @@ def believed(
             continue
         if alone or alike >= likeness.closer:
             taken.add(name)
-            why = f"You said that {name} is in the clip."
+            why = f"you said that {name} is in the clip"
             result[k] = _named(verdicts[k], name, alike, why, likeness)
     return result
 
@@ -109,7 +109,7 @@ def meant(
     least = legible(max(scores, default=0.0)) * likeness.agrees
     if person.face is not None and alike < least:
         return list(verdicts)
-    why = f"{name} is the only one in the photos, and nobody else is in the clip."
+    why = f"{name} is the only one in the photos, and nobody else is in the clip"
     return [_named(verdicts[0], name, alike, why, likeness)]
 
 
@@ -124,7 +124,7 @@ def _named(verdict: Verdict, name: str, alike: float, why: str, likeness: Likene
         name,
         alike,
         likeness.certainty(alike, likeness.same),
-        f"{verdict.reason} {why}",
+        f"{verdict.reason.rstrip('.')}; {why}: the photos are used.",
     )
 
 
