@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.only_one ../shared/data
 
-The photographs of people of split train whom the recogniser's training leaves out are damaged by the
-protocol (moderate, severe, and all between). Each is judged as `vidref` judges the only person of a
-clip (`naming.meant`), with its person's other photographs and with those of each of the others.
+The photographs of people of split train whom the recogniser's training leaves out are damaged by
+the protocol (moderate, severe, and all between). Each is judged as `vidref` judges the only person
+of a clip (`naming.meant`), with its person's other photographs and with those of each of the others.
 """
 
 from __future__ import annotations
