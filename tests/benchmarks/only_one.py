@@ -4,7 +4,7 @@
 
 The photographs of people of split train whom the recogniser's training leaves out are damaged by
 the protocol (moderate, severe, and all between). Each is judged as `vidref` judges the only person
-of a clip (`naming.meant`), with its person's other photographs and with those of each of the others.
+of a clip (`naming.meant`), with the person's other photographs and with those of each of the rest.
 """
 
 from __future__ import annotations
