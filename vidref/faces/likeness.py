@@ -35,7 +35,7 @@ CLOSER = 0.75
 """From here to `JOINS` two tracks are worth a closer look: one stranger in a hundred. A single look
 at half a second of a singer (cuts-and-crowd) had 0.43 to his other shot, and many have 0.51; his
 0.47 to a listener became 0.34."""
-ILLEGIBLE, LEGIBLE = 0.28, 0.38
+ILLEGIBLE, LEGIBLE = 0.3, 0.45
 """Scores of a person's best view: below the first a face says nothing against a photo, from the
 second on all it can."""
 SPREAD = 0.12
