@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from vidref.pipeline import cores
-from vidref.pipeline.cores import model_threads, short_turns
+from vidref.pipeline.cores import model_threads, short_turns, steadying_threads
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +24,11 @@ def test_the_model_leaves_half_of_the_cores_to_the_other_stages(
     assert model_threads() == threads
     monkeypatch.setattr(cores, "usable_cores", lambda: 99)
     assert model_threads(there) == threads, "--threads says how many cores there are for us"
+
+
+@pytest.mark.parametrize(("told", "threads"), [(1, 1), (2, 1), (4, 1), (8, 2), (16, 4)])
+def test_a_half_of_what_the_model_leaves_steadies(told: int, threads: int) -> None:
+    assert steadying_threads(told) == threads
 
 
 def test_what_openmp_was_told_holds_unless_vidref_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from vidref.faces.geometry import Placement
 from vidref.faces.steady import REACH
 from vidref.media.frames import Frame
 from vidref.model.restorer import Face, PersonContext, Sampling
-from vidref.pipeline import rebuild
 from vidref.pipeline.rebuild import FaceHere, Rebuilder, Touch
 
 SIDE, FRAMES = 96, 2 * REACH + 3
@@ -61,6 +60,7 @@ def rebuilt(
     depth: int = 4,
     tracks: Sequence[int] = (1,) * FRAMES,
     shown: Sequence[float] = (1.0,) * FRAMES,
+    threads: int = 1,
 ) -> dict[int, np.ndarray]:
     model = model or Paler()
     rebuilder = Rebuilder(
@@ -70,7 +70,7 @@ def rebuilt(
             FaceHere("p1", PLACE, tracks[frame.pts], strength, shown[frame.pts])
             for _ in range(shown[frame.pts] > 0)
         ],
-        Touch(Sampling(steps=1)),
+        Touch(Sampling(steps=1), threads=threads),
     )
     stream = rebuilder.stream(frames(numbers), depth)
     return {item.pts: item.image.to_ndarray() for item in stream if isinstance(item, Frame)}
@@ -92,10 +92,9 @@ def test_a_face_depends_on_the_frames_around_it_and_on_no_others(
 
 
 def test_the_number_of_threads_that_steady_changes_no_bit(
-    whole: dict[int, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    whole: dict[int, np.ndarray],
 ) -> None:
-    monkeypatch.setattr(rebuild, "steadying_threads", lambda: 3)
-    shared_out = rebuilt()
+    shared_out = rebuilt(threads=3)
     assert all(np.array_equal(shared_out[number], whole[number]) for number in whole)
 
 

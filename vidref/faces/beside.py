@@ -7,7 +7,6 @@ in 24.1 with one, for an eighth more CPU). So whole pieces of work are given to 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -63,12 +62,3 @@ class Soon(Generic[Result]):
             self.now()
         self._thread.join()
         return self._made
-
-
-def cores_for(threads: int) -> int:
-    """So many cores, or for 0 all that this process may use."""
-    if threads:
-        return threads
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vidref import weights
 from vidref.errors import MissingDependencyError, ModelError
-from vidref.faces.beside import Beside, Soon, cores_for
+from vidref.faces.beside import Beside, Soon
 from vidref.faces.bundled import RECOGNISER, Once, detector_of
 from vidref.faces.detected import DetectedFace
 from vidref.faces.finder import FILLING_PX, Finder
@@ -29,6 +29,7 @@ from vidref.faces.refiner import FILE as REFINER_FILE
 from vidref.faces.refiner import Refiner
 from vidref.faces.scrfd import Scrfd
 from vidref.imports import only_promised
+from vidref.machine import usable_cores
 
 BUNDLED = "bundled"
 LOCAL_PACKS = Path("~/.insightface/models")
@@ -139,7 +140,7 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
     weights.verify(folder)
     bundled = folder == weights.FACE_PACK
     # The networks of other packs are large enough for a thread to help with every layer.
-    cores = cores_for(threads) if bundled else 1
+    cores = (threads or usable_cores()) if bundled else 1
     each = max(1, cores // 2) if bundled else threads
     own = bundled and _only_processors()
     detection, recogniser = _own_networks(folder, each) if own else _networks(folder, each)

@@ -17,7 +17,7 @@ from vidref.fleet.requests import Wanted, requests_of, settings_of
 from vidref.fleet.schedule import Schedule, Terms
 from vidref.fleet.state import BatchState, ClipRow, Request
 from vidref.fleet.summary import write_page
-from vidref.pipeline.cores import usable_cores
+from vidref.machine import usable_cores
 
 STATE_FOLDER, STATE_FILE, PEOPLE, PAGE = ".vidref-batch", "state.sqlite", "people", "batch.html"
 PAGE_EVERY_S = 15.0

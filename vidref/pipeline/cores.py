@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vidref.machine import usable_cores
+
 TURN_S = 0.0003
 """For so long a thread may keep Python to itself while another waits. The model asks for it between
 thousands of short products; with Python's own 5 ms a run on two cores takes a tenth longer."""
@@ -29,17 +31,10 @@ def model_threads(cores: int = 0) -> int:
     return max(1, (cores or usable_cores()) // 2)
 
 
-def steadying_threads() -> int:
-    """How many threads average faces over time, the dearest stage beside the model: of the cores
-    that the model leaves, a half for this and a half for all other stages."""
-    return max(1, (usable_cores() - model_threads()) // 2)
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def steadying_threads(cores: int = 0) -> int:
+    """How many threads average faces over time, the dearest stage beside the model: of so many
+    cores (0: all) that the model leaves, a half for this and a half for all other stages."""
+    return max(1, ((cores or usable_cores()) - model_threads(cores)) // 2)
 
 
 @contextmanager

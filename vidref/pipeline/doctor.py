@@ -12,8 +12,9 @@ import av
 import av.codec
 import numpy as np
 
+from vidref.machine import usable_cores
 from vidref.media.families import FAMILIES, HARDWARE
-from vidref.pipeline.cores import model_threads, usable_cores
+from vidref.pipeline.cores import model_threads
 
 PACKAGES = ("vidref", "av", "numpy", "torch", "diffusers", "insightface", "onnxruntime")
 TRIAL_FRAMES = 48

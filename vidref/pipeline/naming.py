@@ -103,7 +103,7 @@ def meant(
     """
     if len(people) != 1 or len(faces) != 1 or verdicts[0].answer is Answer.NAMED:
         return list(verdicts)
-    (name, face), person = *faces.items(), people[0]
+    person, (name, face) = people[0], next(iter(faces.items()))
     alike = _alike(person, face)
     scores = [score for seen in person.appearances for score in seen.qualities]
     least = legible(max(scores, default=0.0)) * likeness.agrees

@@ -26,7 +26,7 @@ from vidref.media.colour import Colour, write_rgb
 from vidref.media.frames import Frame, Passing
 from vidref.model.loading import CropRestorer
 from vidref.model.restorer import Face, PersonContext, Sampling
-from vidref.pipeline.cores import short_turns, steadying_threads
+from vidref.pipeline.cores import short_turns
 from vidref.pipeline.identity import IdentityWatch
 from vidref.pipeline.memory import give_back_free
 from vidref.pipeline.square_view import SquareView, colour_of, look
@@ -65,6 +65,8 @@ class Touch:
     sampling: Sampling
     strength: float = 1.0
     shared_noise: bool = True
+    threads: int = 1
+    """So many average faces over time; they change no bit."""
 
 
 @dataclass
@@ -174,7 +176,7 @@ class Rebuilder:
 
     def _steadied(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
         """The same with every face steadied by the frames around."""
-        for those in in_order(_steadily, in_time(_framed(busy)), steadying_threads()):
+        for those in in_order(_steadily, in_time(_framed(busy)), self._touch.threads):
             yield from those
 
     def _face(self, work: _Work, pts: int) -> Face:

@@ -11,12 +11,12 @@ from vidref.media.colour import Colour
 from vidref.media.frames import Frame
 from vidref.model.loading import CropRestorer, load_restorer
 from vidref.model.restorer import Sampling
-from vidref.pipeline.cores import model_threads
+from vidref.pipeline.cores import model_threads, steadying_threads
 from vidref.pipeline.evidence import Evidence, gather
 from vidref.pipeline.identity import IdentityWatch
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.rebuild import FaceHere, Rebuilder, Touch
-from vidref.settings import ModelSettings, Settings
+from vidref.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Restoration:
         """`pack` is one that is warm already, as `model` is."""
         pack = pack or load_pack(settings.faces.pack, settings.threads)
         evidence = gather(plan, source, colour, model, pack)
-        return cls(plan, model, pack, evidence, touch_of(settings.model), colour)
+        return cls(plan, model, pack, evidence, touch_of(settings), colour)
 
     def faces_at(self, frame: Frame) -> list[FaceHere]:
         return [
@@ -76,12 +76,14 @@ def open_model(settings: Settings) -> CropRestorer:
     return load_restorer(wanted.where, wanted.device, wanted.dtype)
 
 
-def touch_of(wanted: ModelSettings) -> Touch:
+def touch_of(settings: Settings) -> Touch:
     """The settings in the model room's own words."""
+    wanted = settings.model
     sampling = Sampling(
         steps=wanted.steps,
         combine=wanted.combine,
         fidelity=wanted.fidelity,
         seed=wanted.seed,
     )
-    return Touch(sampling, wanted.strength, wanted.noise == "shared")
+    threads = steadying_threads(settings.threads)
+    return Touch(sampling, wanted.strength, wanted.noise == "shared", threads)

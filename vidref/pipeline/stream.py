@@ -73,7 +73,7 @@ def in_order(do: Callable[[T], R], items: Iterable[T], threads: int) -> Generato
     if threads == 1:
         yield from map(do, items)
         return
-    with ThreadPoolExecutor(threads, "vidref-steady") as pool:
+    with ThreadPoolExecutor(threads, "vidref-worker") as pool:
         begun: deque[Future[R]] = deque()
         for item in items:
             begun.append(pool.submit(do, item))
