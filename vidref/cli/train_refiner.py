@@ -20,6 +20,11 @@ from vidref.cli.face_training import face_training_options, fold_option
     help="The pack whose detector's mistakes it learns to refuse.",
 )
 @click.option(
+    "--stock",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Windows that all folds share are made once and kept here (5.5 GB); with --fold.",
+)
+@click.option(
     "--start-from",
     help="Go on from the bundled refiner (`bundled`), an exported one, or a best.safetensors.",
 )
@@ -33,9 +38,12 @@ def refiner(
     export: Path | None,
     fold: tuple[int, int] | None,
     lures_of: str,
+    stock: Path | None,
     start_from: str | None,
 ) -> None:
     """Train the refiner, which looks again at what the detector found."""
+    if stock is not None and fold is None:
+        raise click.UsageError("--stock is for folds: say which is left out with --fold.")
     import torch
 
     from vidref.training.face_export import export_refiner, read_network
@@ -46,7 +54,7 @@ def refiner(
     if threads is not None:
         torch.set_num_threads(threads)
     recipe = read_recipe(RefinerRecipe, config, minutes)
-    folder = train_refiner(recipe, data, out, resume, lures_of, start_from, fold)
+    folder = train_refiner(recipe, data, out, resume, lures_of, start_from, fold, stock)
     click.echo(folder / "best.safetensors")
     if export is not None:
         network = read_network(folder / "best.safetensors")

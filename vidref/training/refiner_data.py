@@ -36,6 +36,8 @@ OFF_CENTRE, OFF_SIZE = 0.35, 1.7
 by not more than this factor; twice as far it is not."""
 LURE_SCORE, LURE_SMALLEST_PX, LURES_A_SCENE = 0.05, 12.0, 12
 DEGRADED, DARK = 0.6, 0.07
+EVERYTHING, BUT_LURES, LURES = (0.0, 1.0), (0.0, 0.8), (0.8, 1.0)
+"""Shares of the draw by which a window's kind is chosen."""
 TURNED_DEG, MADE_DEG = 30.0, (28.0, 97.0)
 """A face turned by more counts as turned; made ones are turned by this much."""
 
@@ -113,7 +115,12 @@ class WindowStream:
     """Batches of windows; their contents follow from the seed and their number."""
 
     def __init__(
-        self, data: DetectorData, lures: list[Lure], seed: int, made: list[Turned] | None = None
+        self,
+        data: DetectorData,
+        lures: list[Lure],
+        seed: int,
+        made: list[Turned] | None = None,
+        kinds: tuple[float, float] = EVERYTHING,
     ) -> None:
         self._with = [p for p in data.scenes if p.labels.sure.any()]
         self._without = [
@@ -124,6 +131,7 @@ class WindowStream:
         self._made = made or []
         self._lures = lures
         self._seed = seed
+        self._kinds = kinds
 
     def batch(
         self, number: int, count: int, pool: Executor | None
@@ -140,7 +148,7 @@ class WindowStream:
         )
 
     def sample(self, rng: np.random.Generator) -> Sample:
-        draw = rng.random()
+        draw = rng.uniform(*self._kinds)
         if draw < 0.12 and self._aside:
             aside = self._aside[rng.integers(len(self._aside))]
             made = self._around(aside.picture, aside.picture.labels.boxes[aside.index], rng, False)
@@ -153,11 +161,11 @@ class WindowStream:
         elif draw < 0.7:
             picture = self._with[rng.integers(len(self._with))]
             made = self._face(picture, rng, wide=rng.random() < 0.25)
-        elif draw < 0.9 and self._lures:
+        elif draw < LURES[0] or not self._lures:
+            made = self._anywhere(rng)
+        else:
             lure = self._lures[rng.integers(len(self._lures))]
             made = self._around(lure.picture, lure.box, rng, wide=False)
-        else:
-            made = self._anywhere(rng)
         if rng.random() < 0.5:
             made = mirrored(made)
         made = weathered(made, rng, DEGRADED)

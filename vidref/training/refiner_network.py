@@ -74,7 +74,8 @@ class RefinerNetwork(nn.Module):
                 torch.relu(self.fine(quarter) + functional.interpolate(deep, scale_factor=2.0))
             )
         )
-        heat = maps.flatten(2).softmax(-1).view_as(maps)
+        # In half precision a place would be known to 1 in 256 only.
+        heat = maps.float().flatten(2).softmax(-1).view_as(maps)
         places = self.places
         assert isinstance(places, Tensor)
         x = (heat.sum(2) * places).sum(-1)

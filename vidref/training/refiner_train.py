@@ -8,8 +8,10 @@ chosen, but the level of the score is set on the held-out scenes (`refiner_settl
 from __future__ import annotations
 
 import copy
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -36,9 +38,12 @@ from vidref.training.face_run import (
     training_device,
 )
 from vidref.training.refiner_data import (
+    BUT_LURES,
     FACE,
+    LURES,
     UNSURE,
     Targets,
+    Turned,
     WindowStream,
     find_lures,
     made_turned,
@@ -46,6 +51,7 @@ from vidref.training.refiner_data import (
 from vidref.training.refiner_network import RefinerNetwork
 from vidref.training.refiner_settle import settle_score
 from vidref.training.refiner_start import start_network
+from vidref.training.refiner_stock import Batches, Part, StockedStream
 
 MEASURED_BATCHES, MEASURED_COUNT = 8, 128
 START_VIEWS = 256
@@ -71,6 +77,7 @@ class RefinerRecipe:
     box_weight: float
     point_weight: float
     average_decay: float
+    stocked: int
     workers: int
     measure_every_minutes: float
 
@@ -83,26 +90,32 @@ def train_refiner(
     lures_of: str = "bundled",
     start_from: str | None = None,
     fold: tuple[int, int] | None = None,
+    stock: Path | None = None,
 ) -> Path:
-    """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result."""
+    """Runs until the recipe's limits; returns the folder: its `best.safetensors` is the result.
+
+    `stock` keeps windows for all folds (`refiner_stock`).
+    """
     torch.manual_seed(recipe.seed)
     device = training_device()
     folder = RunFolder(out)
-    cache = out.parent / "refiner-labels.json"
-    everything = detector_data(data, recipe.portraits, recipe.small_faces, recipe.seed, cache)
+    kept = out.parent / "refiner-labels.json"
+    everything = detector_data(data, recipe.portraits, recipe.small_faces, recipe.seed, kept)
     held, learned = list[Picture](), list[Picture]()
     scenes = everything.scenes
     for picture in scenes if fold is None else without_fold(scenes, fold, folder.path):
         (held if fold_of("held" + picture.name, HELD_OUT) == 0 else learned).append(picture)
     (folder.path / HELD_OUT_FILE).write_text("\n".join(p.name for p in held) + "\n")
     pack = load_pack(lures_of)
-    portraits = [picture for picture in everything.faces if picture.image.shape[0] > SMALL_PX]
-    stream = WindowStream(
-        DetectorData(learned, everything.faces),
-        find_lures(pack, learned),
-        recipe.seed,
-        made_turned(portraits, recipe.turned_faces, recipe.seed),
-    )
+    lures = find_lures(pack, learned)
+    stream: Batches
+    if stock is not None and fold is not None:
+        parts = stocked_parts(recipe, everything, fold, stock)
+        fresh = WindowStream(DetectorData(learned, everything.faces), lures, recipe.seed, [], LURES)
+        stream = StockedStream(parts, fresh if lures else None, recipe.seed)
+    else:
+        made = turned_portraits(recipe, everything.faces)
+        stream = WindowStream(DetectorData(learned, everything.faces), lures, recipe.seed, made)
     unseen = WindowStream(
         DetectorData(held, everything.faces[:1]), find_lures(pack, held), recipe.seed
     )
@@ -132,7 +145,9 @@ def train_refiner(
         upcoming = ahead.submit(stream.batch, clock.step + 1, recipe.batch, workers)
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_factor(clock.progress)
-        score, box, point = refiner_losses(network(as_input(images, device)), targets)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            scores, boxes, points = network(as_input(images, device))
+        score, box, point = refiner_losses((scores.float(), boxes.float(), points), targets)
         loss = score + recipe.box_weight * box + recipe.point_weight * point
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -164,6 +179,40 @@ def train_refiner(
     folder.log(step=clock.step, score_moved_by=moved)
     save_network(settled, folder.path / "best.safetensors", recipe)
     return folder.path
+
+
+def turned_portraits(recipe: RefinerRecipe, faces: list[Picture]) -> list[Turned]:
+    """Heads made to turn: of the portraits, since smaller pictures are too coarse."""
+    portraits = [picture for picture in faces if picture.image.shape[0] > SMALL_PX]
+    return made_turned(portraits, recipe.turned_faces, recipe.seed)
+
+
+def stocked_parts(
+    recipe: RefinerRecipe, everything: DetectorData, fold: tuple[int, int], stock: Path
+) -> list[Part]:
+    """What is in stock for a fold: all parts but its own; those that are not there are made."""
+    left_out, folds = fold
+    count = recipe.stocked // folds
+    labels = zlib.crc32(b"".join(p.labels.landmarks.tobytes() for p in everything.scenes))
+    sizes = f"{recipe.portraits} {recipe.small_faces} {recipe.turned_faces}"
+    about = f"{count} windows of {folds} folds, seed {recipe.seed}, {sizes}, labels {labels}"
+    made = cache(lambda: turned_portraits(recipe, everything.faces))
+
+    def windows_of(part: int) -> WindowStream:
+        scenes = [
+            picture
+            for picture in everything.scenes
+            if fold_of(picture.name, folds) == part
+            and fold_of("held" + picture.name, HELD_OUT) != 0
+        ]
+        data = DetectorData(scenes, everything.faces)
+        return WindowStream(data, [], recipe.seed + 1 + part, made(), BUT_LURES)
+
+    return [
+        Part.kept(stock / f"{part}-of-{folds}", partial(windows_of, part), count, about)
+        for part in range(folds)
+        if part != left_out
+    ]
 
 
 def refiner_losses(
@@ -221,7 +270,7 @@ def save_network(network: torch.nn.Module, path: Path, recipe: RefinerRecipe) ->
     save_file(state, path, metadata={"shape": shape})
 
 
-def _write_sheet(stream: WindowStream, folder: RunFolder) -> None:
+def _write_sheet(stream: Batches, folder: RunFolder) -> None:
     """The first windows with their labels, so that a person can see what is learned."""
     images, targets = stream.batch(0, 60, None)
     tiles = []
