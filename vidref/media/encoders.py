@@ -28,6 +28,7 @@ from vidref.media.families import (
 )
 from vidref.media.pixel_formats import choose_pixel_format
 from vidref.media.planes import is_rgb
+from vidref.media.x264 import x264_params
 
 if TYPE_CHECKING:
     from vidref.media.probe import Picture
@@ -157,8 +158,6 @@ def _options(
     if picture.interlaced:
         if family.interlaces:
             options["flags"] = options.get("flags", "") + "+ildct+ilme"
-            if family.encoder == "libx264" and picture.first_field:
-                options["x264-params"] = f"{picture.first_field}=1"
         elif family.codec in ("hevc", "vp9", "vp8", "av1"):
             notes.append(
                 f"{family.codec} is written here as whole frames: the fields stay in place, but "
@@ -168,6 +167,8 @@ def _options(
         options["profile"] = _prores_profile(picture)
     if family.codec == "dnxhd":
         options["profile"] = _dnxhr_profile(picture)
+    if family.encoder.startswith("libx264") and (told := x264_params(picture)):
+        options["x264-params"] = ":".join(told)
     if family.codec == "hevc" and family.encoder == "libx265":
         params = ["log-level=error", *picture.hdr.x265_params()]
         if picture.hdr.mastering:
