@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,9 @@ def nodes(count: int, cpus: int = 1) -> Iterator[Any]:
         filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
     )
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    # Ray answers SIGTERM by sys.exit(1), for as long as the process lives: whoever stops the tests
+    # later would only see one of them fail, without a word.
+    at_term = signal.getsignal(signal.SIGTERM)
     cluster = Cluster()
     try:
         for _ in range(count):
@@ -29,3 +33,4 @@ def nodes(count: int, cpus: int = 1) -> Iterator[Any]:
     finally:
         for node in [*cluster.worker_nodes, cluster.head_node]:
             cluster.remove_node(node, allow_graceful=False)  # else it waits to be drained
+        signal.signal(signal.SIGTERM, at_term)
