@@ -24,7 +24,15 @@ from vidref.faces.references import (
 
 SQUARE = Placement((100.0, 100.0), 200.0, 0.0)
 LIKENESS = Likeness(
-    same=0.5, doubtful=0.4, margin=0.1, agrees=0.25, joins=0.4, perhaps=0.3, closer=0.3, spread=0.05
+    same=0.5,
+    doubtful=0.4,
+    margin=0.1,
+    agrees=0.25,
+    leads=0.2,
+    joins=0.4,
+    perhaps=0.3,
+    closer=0.3,
+    spread=0.05,
 )
 ADA = np.eye(8, dtype=np.float32)[0]
 EVE = np.eye(8, dtype=np.float32)[1]

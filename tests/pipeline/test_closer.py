@@ -27,6 +27,7 @@ LIKENESS = Likeness(
     doubtful=0.5,
     margin=0.1,
     agrees=0.3,
+    leads=0.2,
     joins=0.6,
     perhaps=0.45,
     closer=0.45,

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidref.faces.likeness import Embedding, Likeness, legible, mean_face
+from vidref.faces.likeness import Embedding, Likeness, mean_face
 from vidref.faces.paths import Presence, Track
-from vidref.faces.people import Answer, Appearance, Person, Verdict, join_tracks, name_people
+from vidref.faces.people import Answer, Appearance, Verdict, join_tracks, name_people
 from vidref.faces.photos import NamedPerson
 from vidref.pipeline.looking import Seen
+from vidref.pipeline.meant import believed, meant
 
 BY_CLOTHES = "Shots were joined because the face may be the same and the clothes are: look at them."
 LOOKS_APART_S, LOOKS_APART = 0.15, 1 / 16
@@ -47,7 +48,9 @@ def find_people(
     people = join_tracks([appearance_of(track, seen) for track in seen.tracks], likeness)
     faces = {person.name: person.embedding for person in named if person.photos}
     verdicts = name_people(people, faces, likeness)
-    verdicts = (believed if sure else meant)(verdicts, people, faces, likeness)
+    verdicts = meant(verdicts, people, faces, likeness)
+    if sure:
+        verdicts = believed(verdicts, people, faces, likeness)
     found = [
         _somebody(
             tuple(tracks[id] for id in person.tracks),
@@ -60,72 +63,6 @@ def find_people(
         for person, verdict in zip(people, verdicts, strict=True)
     ]
     return sorted(_one_each(found), key=lambda who: (-who.frames, who.tracks[0].first))
-
-
-def believed(
-    verdicts: Sequence[Verdict],
-    people: Sequence[Person],
-    faces: dict[str, Embedding],
-    likeness: Likeness,
-) -> list[Verdict]:
-    """On the user's word that those in the photos are there: a name that nobody has goes to whoever
-    is likeliest.
-
-    Of several people he must be more alike than one stranger in a hundred is. Who is alone in the
-    clip, and in the photos, is the one who is meant, however little is left of the face.
-    """
-    result = list(verdicts)
-    alone = len(people) == len(faces) == 1
-    taken = {verdict.name for verdict in verdicts if verdict.answer is Answer.NAMED}
-    nameless = [k for k, verdict in enumerate(verdicts) if verdict.answer is not Answer.NAMED]
-    pairs = [(_alike(people[k], face), k, name) for k in nameless for name, face in faces.items()]
-    for alike, k, name in sorted(pairs, reverse=True):
-        if name in taken or result[k].answer is Answer.NAMED:
-            continue
-        if alone or alike >= likeness.closer:
-            taken.add(name)
-            why = f"you said that {name} is in the clip"
-            result[k] = _named(verdicts[k], name, alike, why, likeness)
-    return result
-
-
-def meant(
-    verdicts: Sequence[Verdict],
-    people: Sequence[Person],
-    faces: dict[str, Embedding],
-    likeness: Likeness,
-) -> list[Verdict]:
-    """Photos of one person, given for a clip in which there is one, are taken to be of that one.
-
-    Who is who is no question there, and a damaged face seldom answers it: of 25 moderately degraded
-    faces the recogniser alone was sure of none. But a face that can be read, and is unlike the
-    photos, is somebody else's.
-    """
-    if len(people) != 1 or len(faces) != 1 or verdicts[0].answer is Answer.NAMED:
-        return list(verdicts)
-    person, (name, face) = people[0], next(iter(faces.items()))
-    alike = _alike(person, face)
-    scores = [score for seen in person.appearances for score in seen.qualities]
-    least = legible(max(scores, default=0.0)) * likeness.agrees
-    if person.face is not None and alike < least:
-        return list(verdicts)
-    why = f"{name} is the only one in the photos, and nobody else is in the clip"
-    return [_named(verdicts[0], name, alike, why, likeness)]
-
-
-def _alike(person: Person, face: Embedding) -> float:
-    return -1.0 if person.face is None else float(person.face @ face)
-
-
-def _named(verdict: Verdict, name: str, alike: float, why: str, likeness: Likeness) -> Verdict:
-    """A name that the face alone did not give: sure of it is only whoever gave the photos."""
-    return Verdict(
-        Answer.NAMED,
-        name,
-        alike,
-        likeness.certainty(alike, likeness.same),
-        f"{verdict.reason.rstrip('.')}; {why}: the photos are used.",
-    )
 
 
 def appearance_of(track: Track, seen: Seen) -> Appearance:

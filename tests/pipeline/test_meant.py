@@ -1,4 +1,4 @@
-"""What counts as a name, and whose word it is."""
+"""Whose the photos are where no face says so by itself."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 
 from vidref.faces.likeness import Likeness
 from vidref.faces.people import Answer, Appearance, Person, Verdict
-from vidref.pipeline.naming import believed, meant
+from vidref.pipeline.meant import believed, meant
 
 LIKENESS = Likeness(
     same=0.74,
     doubtful=0.51,
     margin=0.08,
     agrees=0.31,
+    leads=0.2,
     joins=0.61,
     perhaps=0.48,
     closer=0.38,
@@ -80,33 +81,68 @@ def test_a_name_that_is_certain_already_is_not_given_to_a_doubtful_face() -> Non
     assert named(people, [(Answer.NAMED, "anna"), UNSURE], "anna") == ["anna", None]
 
 
-def seen(to_anna: float, score: float) -> Person:
-    """Somebody whose best look has this score, and this likeness to Anna."""
+def seen(to_anna: float, score: float, to_ben: float = 0.0, at_s: float = 0.0) -> Person:
+    """Somebody on screen for a second, whose best look has this score, and these likenesses."""
     looks = np.zeros((1, 3), np.float32)
-    track = Appearance(1, 0.0, 1.0, looks, np.array([score], np.float32), None)
-    return replace(person(to_anna), appearances=(track,))
+    track = Appearance(1, at_s, at_s + 1, looks, np.array([score], np.float32), None)
+    return replace(person(to_anna, to_ben), appearances=(track,))
 
 
-def alone(who: Person, *names: str) -> list[str | None]:
-    """The names given in a clip with one person, without the user's word."""
-    verdict = Verdict(Answer.UNKNOWN, None, 0.5, 0.9, "Why.")
-    faces = {name: FACES[name] for name in names}
-    return names_of(meant([verdict], [who], faces, LIKENESS))
+def given(people: list[Person], *names: str) -> list[str | None]:
+    """The names given without the user's word, where the faces alone gave none."""
+    verdicts = [Verdict(Answer.UNKNOWN, None, 0.5, 0.9, "Why.")] * len(people)
+    return names_of(meant(verdicts, people, {name: FACES[name] for name in names}, LIKENESS))
 
 
 def test_photos_of_one_person_are_those_of_the_only_one_in_the_clip() -> None:
-    assert alone(seen(0.4, 0.8), "anna") == ["anna"]
-    assert alone(seen(0.05, 0.25), "anna") == ["anna"]
-    assert alone(replace(seen(0.0, 0.0), face=None), "anna") == ["anna"]
+    assert given([seen(0.4, 0.8)], "anna") == ["anna"]
+    assert given([seen(0.05, 0.25)], "anna") == ["anna"]
+    assert given([replace(seen(0.0, 0.0), face=None)], "anna") == ["anna"]
 
 
 def test_a_face_that_can_be_read_and_is_unlike_the_photos_is_somebody_elses() -> None:
-    assert alone(seen(0.2, 0.8), "anna") == [None]
-    assert alone(seen(0.2, 0.25), "anna") == ["anna"]
+    assert given([seen(0.2, 0.8)], "anna") == [None]
+    assert given([seen(0.2, 0.25)], "anna") == ["anna"]
 
 
-def test_among_several_people_or_names_only_the_face_decides() -> None:
-    assert alone(seen(0.5, 0.8), "anna", "ben") == [None]
-    both = [seen(0.5, 0.8), seen(0.1, 0.8)]
-    verdicts = [Verdict(Answer.UNKNOWN, None, 0.5, 0.9, "Why.")] * 2
-    assert meant(verdicts, both, {"anna": FACES["anna"]}, LIKENESS) == verdicts
+def test_among_several_people_the_photos_are_of_whoever_leads() -> None:
+    assert given([seen(0.5, 0.2), seen(0.1, 0.2)], "anna") == ["anna", None]
+    assert given([seen(0.5, 0.2), seen(0.35, 0.2)], "anna") == [None, None]
+
+
+def test_a_face_that_leads_must_agree_with_the_photos_too() -> None:
+    assert given([seen(0.3, 0.2), seen(-0.2, 0.2)], "anna") == [None, None]
+
+
+def test_among_several_names_a_face_is_whom_it_is_clearly_most_like() -> None:
+    assert given([seen(0.5, 0.8, to_ben=0.1)], "anna", "ben") == ["anna"]
+    assert given([seen(0.5, 0.8, to_ben=0.4)], "anna", "ben") == [None]
+    both = [seen(0.5, 0.2, to_ben=0.1), seen(0.0, 0.2, to_ben=0.45)]
+    assert given(both, "anna", "ben") == ["anna", "ben"]
+
+
+def test_somebody_who_is_not_there_takes_nobodys_place() -> None:
+    """That Anna was found says nothing of the other one: it is Ben only if he is like Ben."""
+    both = [seen(0.6, 0.2, to_ben=0.1), seen(0.1, 0.2, to_ben=0.25)]
+    assert given(both, "anna", "ben") == ["anna", None]
+
+
+def test_shots_that_may_be_of_one_person_are_no_rivals() -> None:
+    shots = [seen(0.5, 0.2), seen(0.45, 0.2, at_s=5)]
+    assert shots[0].face is not None and shots[1].face is not None
+    assert shots[0].face @ shots[1].face > LIKENESS.perhaps
+    assert given(shots, "anna") == ["anna", "anna"]
+    assert given([*shots, seen(0.1, 0.2, to_ben=0.9, at_s=5)], "anna") == ["anna", "anna", None]
+
+
+def test_two_who_are_on_screen_together_are_rivals_however_alike() -> None:
+    assert given([seen(0.5, 0.2), seen(0.45, 0.2)], "anna") == [None, None]
+
+
+def test_a_name_that_the_face_gave_is_kept_and_counts_as_a_rival() -> None:
+    people = [seen(0.9, 0.8), seen(0.5, 0.2)]
+    verdicts = [
+        Verdict(Answer.NAMED, "anna", 0.9, 0.9, "Why."),
+        Verdict(Answer.UNSURE, "anna", 0.5, 0.4, "Why."),
+    ]
+    assert meant(verdicts, people, {"anna": FACES["anna"]}, LIKENESS) == verdicts
