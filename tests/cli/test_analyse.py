@@ -51,7 +51,7 @@ def test_named_people_and_set_aside_photos_are_told(mine, tmp_path):
     assert done.exit_code == 0, done.stderr
     assert "eileen  0.6 s on screen, restored, from" in done.stdout
     assert "photo" in done.stdout
-    assert "1 photos of eileen were set aside" in done.stderr.replace("\n", " ")
+    assert "Set aside of eileen: 1 photo (see the plan)." in done.stderr.replace("\n", " ")
     reasons = [item.reason for item in load_plan(plan).people[0].set_aside]
     assert any("torn.jpg" in reason for reason in reasons)
 

@@ -202,7 +202,9 @@ def _notes(
         elif person.name not in present:
             yield _missing(person.name, bool(seen.tracks) and not sure)
         elif person.set_aside:
-            yield f"{len(person.set_aside)} photos of {person.name} were set aside (see the plan)."
+            aside = len(person.set_aside)
+            count = "1 photo" if aside == 1 else f"{aside} photos"
+            yield f"Set aside of {person.name}: {count} (see the plan)."
     yield from (who.why for who in people if who.name and who.confidence < 0.5)
     if not seen.tracks:
         yield "No face was found."

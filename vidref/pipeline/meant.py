@@ -47,7 +47,7 @@ def meant(
         else:
             others = [*alike[i, group != group[k]], *np.delete(alike[:, k], i)]
             given = cosine >= likeness.agrees and cosine >= max(others) + likeness.leads
-            why = f"of those in the clip nobody is nearly as like {names[i]}"
+            why = f"of those in the clip nobody else is nearly as like {names[i]}"
         if given:
             result[k] = _named(verdicts[k], names[i], cosine, why, likeness)
     return result
