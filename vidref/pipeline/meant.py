@@ -26,12 +26,13 @@ def meant(
 
     Photos of one person, given for a clip in which there is one, are of that one, unless the face
     can be read and is unlike them. Among several, a face that agrees with the photos has to lead:
-    before everybody else in the clip, and before everybody else's photos.
+    before everybody else in the clip, and before everybody else's photos. Of more names than there
+    are people some are not there, and perhaps none is: then only the face decides.
     """
     result = list(verdicts)
-    if not faces or not people:
-        return result
     names, group = list(faces), perhaps_one(people, likeness)
+    if not 0 < len(names) <= len(set(group)):
+        return result
     alike = np.array([[_alike(person, faces[name]) for person in people] for name in names])
     alone = len(names) == 1 and len(set(group)) == 1
     for k, person in enumerate(people):
