@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from vidref.errors import InputError
+from vidref.media.x264 import repeatable_options
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,9 @@ class ClipFile:
 
     def _begin(self, first: Moment) -> Any:
         lossless = self._crf is None
-        options = {} if lossless else {"preset": "medium", "crf": str(self._crf)}
+        options = {}
+        if not lossless:
+            options = {"preset": "medium", "crf": str(self._crf), **repeatable_options()}
         stream: Any = self._file.add_stream(
             "ffv1" if lossless else "libx264", rate=self._rate, options=options
         )

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.faces.geometry import Placement, placement_of, to_crop, to_frame
+from vidref.media.x264 import repeatable_options
 
 Image = NDArray[np.uint8]
 Path2d = Callable[[float], Placement | None]
@@ -132,7 +133,8 @@ def compose(
     grain = rng.standard_normal((size[1], size[0], 3), np.float32)
     times, faces, cuts = list[float](), list[tuple[TrueFace, ...]](), list[int]()
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=rate, options={"crf": str(crf)})
+        options = {"crf": str(crf), **repeatable_options()}
+        stream = out.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
         for number, scene in enumerate(scenes):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vidref.errors import MissingDependencyError
+from vidref.media.x264 import repeatable_options
 
 FRAMES = 4
 CONTAINERS = {"libx264": "matroska", "mpeg2video": "mpegts", "mpeg4": "avi"}
@@ -56,7 +57,9 @@ def code_frames(frames: list[np.ndarray], codec: str, severity: float) -> list[n
     height, width = frames[0].shape[:2]
     store = io.BytesIO()
     with av.open(store, "w", format=CONTAINERS[codec]) as output:
-        options = {"preset": "veryfast", "crf": str(quantiser)} if codec == "libx264" else {}
+        options = {}
+        if codec == "libx264":
+            options = {"preset": "veryfast", "crf": str(quantiser), **repeatable_options()}
         stream: Any = output.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
