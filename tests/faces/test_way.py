@@ -28,8 +28,8 @@ def moved(picture: np.ndarray, x: float, y: float) -> np.ndarray:
 
 def away(way: np.ndarray) -> np.ndarray:
     """How far a way leads, as x and y, in its middle."""
-    here = np.dstack(np.meshgrid(*[np.arange(SMALL_PX, dtype=np.float32)] * 2))
-    return np.median((way - here)[INNER], axis=(0, 1))
+    here = np.stack(np.meshgrid(*[np.arange(SMALL_PX, dtype=np.float32)] * 2))
+    return np.median((way - here)[:, *INNER], axis=(1, 2))
 
 
 def test_the_way_leads_where_the_face_went(grey: np.ndarray) -> None:

@@ -40,11 +40,13 @@ from vidref.faces.own_detail import own_grain, own_structure
 @dataclass(frozen=True)
 class Placed:
     """A region of the frame with its face rebuilt: `rgb` uint16 over 0..65535 whatever the source
-    was, so that nothing is rounded twice, and `mask` 0..1, 0 where nothing may move.
+    was, so that nothing is rounded twice, and `mask` 0..1, 0 where nothing may move, which is
+    everywhere outside the `window` (rows, columns).
     """
 
     rgb: NDArray[np.uint16]
     mask: Plane
+    window: tuple[slice, slice]
 
 
 def place_back(
@@ -64,11 +66,12 @@ def place_back(
     known.
     """
     height, width = region.shape[:2]
-    placed = Placed(sixteen_bits(region), np.zeros((height, width), np.float32))
     left, top, right, bottom = region_of(placement, (width, height))
-    if right <= left or bottom <= top or strength == 0:
+    nowhere = right <= left or bottom <= top or strength == 0
+    part = (slice(0, 0), slice(0, 0)) if nowhere else (slice(top, bottom), slice(left, right))
+    placed = Placed(sixteen_bits(region), np.zeros((height, width), np.float32), part)
+    if nowhere:
         return placed
-    part = (slice(top, bottom), slice(left, right))
     window = _Window(placement, left, top, right - left, bottom - top)
 
     shown = inside_frame(placement, (width, height), THUMB_PX)

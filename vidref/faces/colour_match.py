@@ -55,8 +55,7 @@ def sixteen_bits(picture: NDArray[Any]) -> NDArray[np.uint16]:
         whole = picture.astype(np.uint16)
         whole *= 257
         return whole
-    scaled = picture * np.float32(65535)
-    return np.asarray(cv2.add(scaled, 0.0, dtype=cv2.CV_16U))  # rounds, and cuts off what is beyond
+    return np.asarray(cv2.addWeighted(picture, 65535, picture, 0, 0, dtype=cv2.CV_16U))
 
 
 def colour_change(restored: Picture, crop: Picture, weight: Plane) -> Picture:

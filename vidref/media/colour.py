@@ -164,6 +164,13 @@ def _rgb_to_yuv(kr: float, kb: float) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.array(rows, np.float32)
 
 
+@cache
+def _yuv_to_rgb(kr: float, kb: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    inverse = np.linalg.inv(_rgb_to_yuv(kr, kb).astype(np.float64))
+    inverse[:, 0] = 1  # exactly, so that grey has three equal channels to the bit
+    return inverse
+
+
 def _scales(layout: Layout, colour: Colour, pix_fmt: str) -> tuple[float, float, float]:
     """Black level, luma span and chroma span in sample units."""
     full = colour.range == FULL_RANGE or pix_fmt.startswith("yuvj") or layout.is_rgb
@@ -200,7 +207,7 @@ def _decode(
 
     black, span, chroma_span = _scales(layout, colour, frame.format.name)
     samples = [_samples(view, layout) for view in cut]
-    # Offsets go first, so that grey, whose chroma is then 0, has three equal channels to the bit.
+    # Offsets go first, so that grey has a chroma of exactly 0.
     if layout.is_grey:
         whole = cv2.subtract(cv2.merge(samples * 3), (black,) * 4, dtype=cv2.CV_32F)
         return np.asarray(cv2.multiply(whole, (WHITE / span,) * 4, dtype=cv2.CV_16U))
@@ -211,12 +218,14 @@ def _decode(
         return np.asarray(cv2.multiply(whole, (WHITE / span,) * 4, dtype=cv2.CV_16U))
     middle = float(1 << (layout.bits - 1))
     shape = (grid.bottom - grid.top, grid.right - grid.left)
-    yuv = cv2.merge([samples[0], *(_spread(plane, layout, shape) for plane in samples[1:])])
-    yuv = cv2.subtract(yuv, (black, middle, middle, 0), dtype=cv2.CV_32F)
-    inverse = np.linalg.inv(_rgb_to_yuv(*matrix_of(colour, frame.height)).astype(np.float64))
-    inverse[:, 0] = 1  # exactly, for the same reason
-    matrix = inverse * WHITE / (span, chroma_span, chroma_span)
-    return np.asarray(cv2.add(cv2.transform(yuv, matrix.astype(np.float32)), 0.0, dtype=cv2.CV_16U))
+    luma, *chroma = (
+        np.subtract(plane, np.float32(zero), dtype=np.float32)
+        for plane, zero in zip(samples, (black, middle, middle), strict=True)
+    )
+    yuv = cv2.merge([luma, *(_spread(plane, layout, shape) for plane in chroma)])
+    matrix = _yuv_to_rgb(*matrix_of(colour, frame.height)) * WHITE / (span, *[chroma_span] * 2)
+    rgb = cv2.transform(yuv, matrix.astype(np.float32))
+    return np.asarray(cv2.addWeighted(rgb, 1, rgb, 0, 0, dtype=cv2.CV_16U))  # rounds, and cuts off
 
 
 def _samples(view: Samples, layout: Layout) -> Samples:
@@ -251,7 +260,7 @@ def _encode_change(
     _, span, chroma_span = _scales(layout, colour, frame.format.name)
 
     def planes(matrix: np.ndarray[Any, Any], count: int) -> list[Any]:
-        mixed = cv2.split(cv2.transform(change, matrix.astype(np.float32)))[:count]
+        mixed = [cv2.transform(change, row[None].astype(np.float32)) for row in matrix[:count]]
         masked = [cv2.multiply(plane, mask, dst=plane) for plane in mixed]
         if not any(around):
             return masked

@@ -201,9 +201,11 @@ class Rebuilder:
                 self._touch.strength * work.here.shown,
                 thumb=work.thumb,
             )
-            # What the first face was taken from is still there; the next may overlap with it.
-            before = view.stored if number == 0 else None
-            write_rgb(image, colour, view.box, *view.as_stored(placed), before)
+            new = view.as_stored(placed)
+            if new.mask.size:
+                # What the first face was taken from is still there; the next may overlap with it.
+                before = new.before if number == 0 else None
+                write_rgb(image, colour, new.box, new.rgb, new.mask, before)
 
 
 _Framed = tuple[list[_Busy], list[_Work]]

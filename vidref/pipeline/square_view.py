@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Rebuilt:
+    """What is to be written into a `box` of stored pixels, under its mask; `before` is what was
+    there when the face was taken from it."""
+
+    box: Box
+    rgb: NDArray[np.uint16]
+    mask: NDArray[np.float32]
+    before: NDArray[Any]
+
+
+@dataclass(frozen=True)
 class SquareView:
     """A region: `box` in stored pixels, `rgb` and the face's `placement` in square ones."""
 
@@ -28,15 +39,20 @@ class SquareView:
     placement: Placement
     stored: NDArray[Any]
 
-    def as_stored(self, placed: Placed) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    def as_stored(self, placed: Placed) -> Rebuilt:
         """A rebuilt region and its mask in stored pixels: only the change is resampled."""
         if self.stored is self.rgb:
-            return placed.rgb, placed.mask
+            rows, columns = part = placed.window
+            across = (self.box.left + columns.start, self.box.left + columns.stop)
+            down = (self.box.top + rows.start, self.box.top + rows.stop)
+            box = Box(across[0], down[0], across[1], down[1])
+            return Rebuilt(box, placed.rgb[part], placed.mask[part], self.stored[part])
         height, width = self.stored.shape[:2]
         change = placed.rgb.astype(np.float32) - _sixteen_bits(self.rgb)
         rebuilt = _sixteen_bits(self.stored) + _resized(change, width, height)
         mask = np.clip(_resized(placed.mask, width, height), 0, 1)
-        return np.rint(np.clip(rebuilt, 0, 65535)).astype(np.uint16), mask
+        whole = np.rint(np.clip(rebuilt, 0, 65535)).astype(np.uint16)
+        return Rebuilt(self.box, whole, mask, self.stored)
 
 
 def look(
