@@ -26,11 +26,16 @@ TICKS = 512
 
 
 def person(
-    name: str, quality: float, named_by: str = "photos", unsure: bool = False, frame: int = 3
+    name: str,
+    quality: float,
+    named_by: str = "photos",
+    unsure: bool = False,
+    frame: int = 3,
+    confidence: float = 0.9,
 ) -> PlannedPerson:
     x, y, size = PORTRAIT.square(frame)
     view = FrameReference(frame * TICKS, (x, y, size, 0.0), quality, 0.8)
-    return PlannedPerson("p1", name, True, named_by, 0.9, unsure, "", (view,))
+    return PlannedPerson("p1", name, True, named_by, confidence, unsure, "", (view,))
 
 
 def test_a_view_is_lent_to_the_same_person_in_another_clip_and_shows_the_same_face(
@@ -68,3 +73,16 @@ def test_nobody_borrows_who_is_someone_else_unsure_better_or_the_lender(tmp_path
     ):
         plan = plan_of(clip, who)
         assert with_lent_views(plan, clip_id, people) == plan, (clip_id, who)
+
+
+def test_who_has_a_name_only_because_of_whom_the_clip_shows_borrows_and_does_not_lend(
+    tmp_path: Path,
+) -> None:
+    clip = write_pictures(tmp_path / "a.mp4", frames_of([PORTRAIT], 8))
+    people = tmp_path / "people"
+    guessed = plan_of(clip, person("anna", 0.8, confidence=0.2))
+    keep_own_views(guessed, clip, None, 1, people)
+    worse = plan_of(clip, person("anna", 0.3))
+    assert with_lent_views(worse, 2, people) == worse
+    keep_own_views(plan_of(clip, person("anna", 0.9)), clip, None, 3, people)
+    assert with_lent_views(guessed, 1, people) != guessed

@@ -1,8 +1,9 @@
 """What one clip shows of a person, lent to the others: `--share-people`.
 
-Only people whom the photos name, and name surely, lend and borrow: the user's flag says that a
-name means the same person in every clip. A view is kept as a photo cut from its frame, and joins
-another clip's plan as one; it must be nearly as good as the best that the clip has itself.
+Only people whom the photos name borrow, and of those only whose own face says so too lend: the
+user's flag says that a name means the same person in every clip, and one wrong name must not hand a
+stranger's views to all of them. A view is kept as a photo cut from its frame, and joins another
+clip's plan as one; it must be nearly as good as the best that the clip has itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from vidref.pipeline.plan import FrameReference, PhotoReference, Plan, PlannedPe
 from vidref.pipeline.square_view import look
 
 BY_PHOTOS = "photos"
+SURE = 0.5
+"""Confidence from which the face itself, and not only who else is in the clip, gave the name."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def with_lent_views(plan: Plan, clip: int, people: Path) -> Plan:
         plan,
         people=tuple(
             _with(person, [v for v in lent if v.person == person.name])
-            if _is_sure(person)
+            if _is_named(person)
             else person
             for person in plan.people
         ),
@@ -84,7 +87,7 @@ def _cut_out(
     wanted = [
         (person, view)
         for person in plan.people
-        if _is_sure(person)
+        if _is_named(person) and person.confidence >= SURE
         for view in person.references
         if isinstance(view, FrameReference) and view.weight > 0
     ]
@@ -107,5 +110,5 @@ def _cut_out(
             yield Lent(person.name, str(path), digest, face, view.quality, view.weight)
 
 
-def _is_sure(person: PlannedPerson) -> bool:
+def _is_named(person: PlannedPerson) -> bool:
     return person.named_by == BY_PHOTOS and not person.unsure
