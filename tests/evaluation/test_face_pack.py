@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from tests.faces.portraits import bundled_pack
+from vidref.errors import InputError
 from vidref.evaluation import face_pack_clips
 from vidref.evaluation.face_pack_clips import longest_false_track
 from vidref.evaluation.face_pack_degradation import MODERATE, SEVERE, degrade, degrade_aligned
 from vidref.evaluation.face_pack_detector import Scene, Tally, Truth
+from vidref.evaluation.face_pack_folds import measure_folds
 from vidref.evaluation.face_pack_people import separation
 from vidref.evaluation.face_pack_points import measure_points
 from vidref.evaluation.face_pack_recogniser import Photographs, verify_clean
@@ -68,6 +70,28 @@ def test_landmarks_off_by_a_tenth_of_the_eye_distance_measure_a_tenth():
     true = face(0, 0, 100, 0.9)
     off = DetectedFace(true.box_xyxy, np.add(true.landmarks_xy, [4, 0]), 0.9)
     assert tally([off], [true]).landmark_error(0.5) == pytest.approx(0.1)
+
+
+def test_tallies_put_together_are_as_one_tally_of_all_pictures():
+    true = [face(100 * i, 0, 50, 0.9) for i in range(3)]
+    first = [face(0, 0, 50, 0.9), face(900, 0, 50, 0.3)]
+    second = [face(100, 0, 50, 0.6), face(900, 0, 50, 0.7)]
+    together, one = tally(first, true), tally(second, true)
+    together.take(one)
+    both = Tally()
+    both.add("scene", first, Truth.of(true), 0.5)
+    both.add("scene", second, Truth.of(true), 0.5)
+    assert together.true == 6 and together.at_score(0.5) == both.at_score(0.5) == (2 / 6, 2 / 3)
+    assert together.recall_at_precision(0.95) == both.recall_at_precision(0.95) != (0.0, 1.0)
+    assert len(together.missed) == len(both.missed) == 4 and len(together.wrong) == 1
+    assert together.landmark_error(0.5) == both.landmark_error(0.5)
+
+
+def test_folds_are_only_measured_where_some_are_trained(tmp_path):
+    (tmp_path / "fold0" / "refiner").mkdir(parents=True)
+    (tmp_path / "fold0" / "refiner" / "fold.txt").write_text("scene_00001.webp\n")
+    with pytest.raises(InputError, match="no trained fold"):
+        measure_folds(tmp_path, tmp_path, tmp_path / "out", print)
 
 
 class Known:

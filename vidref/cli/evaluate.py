@@ -8,6 +8,7 @@ from vidref.cli.lazy import lazy_group
 
 COMMANDS = {
     "face-pack": ("vidref.cli.evaluate_face_pack:face_pack", "Measure a face pack."),
+    "folds": ("vidref.cli.evaluate_folds:folds", "Measure detectors trained without a fold."),
     "faces": ("vidref.cli.evaluate_faces:faces", "Measure restored faces."),
     "clip": ("vidref.cli.evaluate_clip:clip", "Measure a restored clip."),
     "ablate": ("vidref.cli.evaluate_ablate:ablate", "Compare every variant of the method."),

@@ -126,7 +126,7 @@ def _detector(
             _add_tally(figures, kind, column, tallies.as_labelled, least)
             _add_tally(figures, f"{kind}, put right", column, tallies.put_right, least)
             if column == "pack":
-                _draw_failures(tallies.put_right, scenes, out / f"detector {kind}.png")
+                draw_failures(tallies.put_right, scenes, out / f"detector {kind}.png")
         say(f"detector, {kind}: done")
 
 
@@ -267,7 +267,7 @@ def _milliseconds(call: Callable[[], object]) -> float:
     return float(np.median(spent[TIMED_RUNS:]) * 1000)
 
 
-def _draw_failures(tally: detection.Tally, scenes: list[detection.Scene], path: Path) -> None:
+def draw_failures(tally: detection.Tally, scenes: list[detection.Scene], path: Path) -> None:
     """Missed faces (red) and wrong ones (yellow, with their score), cut out with surroundings."""
     images = {scene.name: scene.image for scene in scenes}
     tiles = [_tile(images[name], box, (255, 0, 0), "") for name, box in tally.missed]

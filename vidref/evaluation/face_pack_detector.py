@@ -125,6 +125,15 @@ class Tally:
             if index not in seen:
                 self.missed.append((name, truth.boxes[index]))
 
+    def take(self, other: Tally) -> None:
+        """What another found of other pictures, as if it were of this."""
+        self.true += other.true
+        self.scores += other.scores
+        self.right += other.right
+        self.errors += other.errors
+        self.missed += other.missed
+        self.wrong += other.wrong
+
     def recall_at_precision(self, precision: float) -> tuple[float, float]:
         """The best recall whose precision is at least this, and the score it is reached at."""
         order = np.argsort(-np.array(self.scores))
@@ -173,6 +182,10 @@ class Tallies:
         if scene.mistake != MISSED:
             right = Truth.of([]) if scene.mistake == NO_FACE else truth
             self.put_right.add(scene.name, found, right, least)
+
+    def take(self, other: Tallies) -> None:
+        self.as_labelled.take(other.as_labelled)
+        self.put_right.take(other.put_right)
 
 
 def measure_clean(detector: Detects, scenes: list[Scene], least: float) -> Tallies:
