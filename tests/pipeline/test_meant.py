@@ -114,6 +114,12 @@ def test_a_face_that_leads_must_agree_with_the_photos_too() -> None:
     assert given([seen(0.3, 0.2), seen(-0.2, 0.2)], "anna") == [None, None]
 
 
+def test_among_several_a_face_that_can_be_read_must_at_least_be_in_doubt() -> None:
+    assert given([seen(0.45, 0.2), seen(0.0, 0.8)], "anna") == ["anna", None]
+    assert given([seen(0.45, 0.8), seen(0.0, 0.8)], "anna") == [None, None]
+    assert given([seen(0.55, 0.8), seen(0.0, 0.8)], "anna") == ["anna", None]
+
+
 def test_among_several_names_a_face_is_whom_it_is_clearly_most_like() -> None:
     both = [seen(0.5, 0.2, to_ben=0.4), seen(0.0, 0.2, to_ben=0.1)]
     assert given(both, "anna", "ben") == [None, None]

@@ -25,9 +25,10 @@ def meant(
     """Names for whoever the photos can only be of.
 
     Photos of one person, given for a clip in which there is one, are of that one, unless the face
-    can be read and is unlike them. Among several, a face that agrees with the photos has to lead:
-    before everybody else in the clip, and before everybody else's photos. Of more names than there
-    are people some are not there, and perhaps none is: then only the face decides.
+    can be read and is unlike them. Among several, a face that agrees with the photos (one that can
+    be read, so that by itself it is in doubt) has to lead: before everybody else in the clip, and
+    before everybody else's photos. Of more names than there are people some are not there, and
+    perhaps none is: then only the face decides.
     """
     result = list(verdicts)
     names, group = list(faces), perhaps_one(people, likeness)
@@ -40,14 +41,15 @@ def meant(
             continue
         i = int(alike[:, k].argmax())
         cosine = float(alike[i, k])
+        scores = [score for seen in person.appearances for score in seen.qualities]
+        read = legible(max(scores, default=0.0))
         if alone:
-            scores = [score for seen in person.appearances for score in seen.qualities]
-            least = legible(max(scores, default=0.0)) * likeness.agrees
-            given = person.face is None or cosine >= least
+            given = person.face is None or cosine >= read * likeness.agrees
             why = f"{names[i]} is the only one in the photos, and nobody else is in the clip"
         else:
             others = [*alike[i, group != group[k]], *np.delete(alike[:, k], i)]
-            given = cosine >= likeness.agrees and cosine >= max(others) + likeness.leads
+            least = likeness.agrees + read * (likeness.doubtful - likeness.agrees)
+            given = cosine >= max(least, max(others) + likeness.leads)
             why = f"of those in the clip nobody else is nearly as like {names[i]}"
         if given:
             result[k] = _named(verdicts[k], names[i], cosine, why, likeness)
