@@ -198,7 +198,8 @@ def test_points_that_are_learned_are_the_middle_of_many_looks(monkeypatch, tmp_p
 
 
 def test_a_fold_is_left_out_and_its_list_says_where_the_teacher_is_wrong(tmp_path):
-    names = [f"scene_{n:05}.webp" for n in range(800, 900)] + ["archive_00510.webp"]
+    names = [f"scene_{n:05}.webp" for n in range(800, 900)]
+    names += ["archive_00510.webp", "archive_00512.webp"]
     pictures = [Picture(name, np.zeros((8, 8, 3), np.uint8), Labels.empty()) for name in names]
     seen = []
     for number in range(5):
@@ -210,7 +211,8 @@ def test_a_fold_is_left_out_and_its_list_says_where_the_teacher_is_wrong(tmp_pat
     wrong = {name: mark for name, mark in seen if mark}
     assert len(seen) == len(names)
     assert wrong["scene_00817.webp"] == NO_FACE
-    assert wrong["archive_00510.webp"] == MISSED
+    # One has faces that the teacher missed, the other some that it wavered on.
+    assert wrong["archive_00510.webp"] == wrong["archive_00512.webp"] == MISSED
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import click
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Receives folds.csv, folds.md and the failures as pictures.",
+    help="Receives folds.csv, folds.md, and the failures as a list and as pictures.",
 )
 @click.option("--threads", default=0, help="CPU threads of the packs; 0 is all.")
 def folds(runs: Path, data: Path, out: Path, threads: int) -> None:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vidref.errors import InputError
 from vidref.evaluation import face_pack_detector as detection
 from vidref.evaluation.face_pack import LEAST_MEASURED, PRECISION, draw_failures
@@ -48,6 +51,23 @@ class Found:
             **_figures(severe.put_right, "severe: ", least),
         }
 
+    def failures(self) -> list[Row]:
+        """What is drawn in the sheets: where it is, put right."""
+        rows = list[Row]()
+        for kind, tallies in self.kinds.items():
+            of = {"kind": kind, "what": "wrong"}
+            for scene, box, score in tallies.put_right.wrong:
+                rows.append({**of, "scene": scene, "box": _written(box), "score": score})
+            rows += [
+                {"kind": kind, "what": "missed", "scene": scene, "box": _written(box)}
+                for scene, box in tallies.put_right.missed
+            ]
+        return rows
+
+
+def _written(box: NDArray[np.float32]) -> str:
+    return " ".join(str(round(float(side))) for side in box)
+
 
 def _figures(tally: Tally, kind: str, least: float) -> dict[str, float]:
     recall, precision = tally.at_score(least)
@@ -84,6 +104,7 @@ def measure_folds(
     for kind, tallies in together.kinds.items():
         draw_failures(tallies.put_right, together.scenes, out / f"folds {kind}.png")
     write_csv(out / "folds.csv", rows)
+    write_csv(out / "failures.csv", together.failures())
     table = markdown(rows)
     (out / "folds.md").write_text(table)
     return table

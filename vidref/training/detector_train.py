@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from vidref.faces.boxes import match, suppress
 from vidref.training.detector_data import SampleStream
 from vidref.training.detector_labels import (
+    FACES_AFTER_ALL,
     NOT_FACES,
     UNLABELLED,
     DetectorData,
@@ -80,8 +81,9 @@ def without_fold(scenes: list[Picture], fold: tuple[int, int], out: Path) -> lis
     The list says where the teacher is known to be wrong, for who measures on these scenes.
     """
     left_out = [p.name for p in scenes if fold_of(p.name, fold[1]) == fold[0]]
+    missed = UNLABELLED | FACES_AFTER_ALL
     lines = [
-        f"{name} no-face" if name in NOT_FACES else f"{name} missed" if name in UNLABELLED else name
+        f"{name} no-face" if name in NOT_FACES else f"{name} missed" if name in missed else name
         for name in left_out
     ]
     (out / FOLD_FILE).write_text("\n".join(lines) + "\n")

@@ -168,3 +168,8 @@ def _parameters(optimiser: torch.optim.Optimizer) -> Iterator[nn.Parameter]:
 
 def training_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def half_is_quicker(device: torch.device) -> bool:
+    """Whether it has instructions for bfloat16: a processor without them takes longer with it."""
+    return device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()

@@ -34,6 +34,7 @@ from vidref.training.face_run import (
     Averaged,
     Clock,
     RunFolder,
+    half_is_quicker,
     learning_rate_factor,
     training_device,
 )
@@ -139,13 +140,14 @@ def train_refiner(
     workers = ThreadPoolExecutor(recipe.workers) if recipe.workers else None
     ahead = ThreadPoolExecutor(1)
     upcoming = ahead.submit(stream.batch, clock.step, recipe.batch, workers)
+    half = half_is_quicker(device)
     clock.start()
     while clock.progress < 1:
         images, targets = upcoming.result()
         upcoming = ahead.submit(stream.batch, clock.step + 1, recipe.batch, workers)
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_factor(clock.progress)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
             scores, boxes, points = network(as_input(images, device))
         score, box, point = refiner_losses((scores.float(), boxes.float(), points), targets)
         loss = score + recipe.box_weight * box + recipe.point_weight * point
