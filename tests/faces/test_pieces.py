@@ -30,19 +30,24 @@ def planes_of(view: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("beside", [Beside(1), Beside(2)])
-@pytest.mark.parametrize("size", [(640, 384), (384, 640), (96, 160), (608, 32)])
+@pytest.mark.parametrize("size", [(640, 384), (384, 640), (96, 160), (192, 96), (608, 32)])
 def test_every_output_of_the_bundled_detector_is_the_same_bit_for_bit(size, beside):
     view = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
     pieces = Pieces.of(DETECTOR, load, beside)
     assert pieces is not None and pieces.suits(size[0])
     whole = load(str(DETECTOR)).run(None, {"frames": planes_of(view)})
-    for one, other in zip(whole, pieces.begin(view, planes_of)(), strict=True):
-        assert np.array_equal(one, other)
+    outputs, other = pieces.run(view, planes_of, lambda: "done meanwhile")
+    assert other == "done meanwhile"
+    for one, two in zip(whole, outputs, strict=True):
+        assert np.array_equal(one, two)
 
 
-def test_the_bundled_detector_is_cut_at_an_eighth_of_the_picture():
-    cut = find_cut(onnx.load(str(DETECTOR)).graph)
-    assert cut is not None and (cut.stride, cut.reach) == (8, 3)
+def test_the_bundled_detector_is_cut_at_an_eighth_and_at_a_sixteenth_of_the_picture():
+    graph = onnx.load(str(DETECTOR)).graph
+    eighth = find_cut(graph, "frames")
+    assert eighth is not None and (eighth.stride, eighth.reach) == (8, 3)
+    sixteenth = find_cut(graph, eighth.name, needed_later=True)
+    assert sixteenth is not None and (sixteenth.stride, sixteenth.reach) == (2, 3)
 
 
 def chain(*layers: onnx.NodeProto) -> onnx.GraphProto:
@@ -61,17 +66,26 @@ def test_a_network_is_cut_where_one_array_holds_all_and_the_reach_is_known():
     around = helper.make_node("GlobalAveragePool", ["b"], ["c"])
     last = helper.make_node("Add", ["b", "c"], ["y"])
     network = chain(conv("x", "a", 5, 2, 2), conv("a", "b", 3, 2, 1), around, last)
-    assert find_cut(network) == Cut("b", 4, 1)
+    assert find_cut(network, "x") == Cut("b", 4, 1)
     # What still needs an earlier array cannot be cut from it.
     beyond = helper.make_node("Add", ["a", "c"], ["y"])
     network = chain(conv("x", "a", 5, 2, 2), conv("a", "b", 3, 1, 1), around, beyond)
-    assert find_cut(network) == Cut("a", 2, 1)
+    assert find_cut(network, "x") == Cut("a", 2, 1)
 
 
 def test_a_network_whose_first_layer_sees_everything_or_pads_oddly_is_not_cut():
     everything = helper.make_node("InstanceNormalization", ["x", "s", "b"], ["a"])
-    assert find_cut(chain(everything, conv("a", "y", 3, 1, 1))) is None
-    assert find_cut(chain(conv("x", "a", 3, 2, 0), conv("a", "y", 3, 1, 1))) is None
+    assert find_cut(chain(everything, conv("a", "y", 3, 1, 1)), "x") is None
+    oddly = chain(conv("x", "a", 3, 2, 0), conv("a", "y", 3, 1, 1))
+    assert find_cut(oddly, "x") is None
+
+
+def test_a_later_cut_may_leave_what_it_begins_with_to_later_layers():
+    around = helper.make_node("GlobalAveragePool", ["b"], ["c"])
+    beyond = helper.make_node("Add", ["a", "c"], ["y"])
+    network = chain(conv("x", "a", 5, 2, 2), conv("a", "b", 3, 2, 1), around, beyond)
+    assert find_cut(network, "a") is None
+    assert find_cut(network, "a", needed_later=True) == Cut("b", 2, 1)
 
 
 def test_what_is_made_soon_is_there_in_the_end_and_nobody_waits_for_it():

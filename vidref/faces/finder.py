@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.beside import Beside
 from vidref.faces.boxes import suppress
 from vidref.faces.detected import DetectedFace
 from vidref.faces.geometry import Placement, take_crop, to_frame
@@ -48,13 +47,10 @@ Shape = tuple[int, ...]
 class Finder:
     """A pack's detector and, if it has one, its refiner; frames are RGB uint8."""
 
-    def __init__(
-        self, detector: Scrfd, refiner: Refiner | None, detect_px: int, beside: Beside
-    ) -> None:
+    def __init__(self, detector: Scrfd, refiner: Refiner | None, detect_px: int) -> None:
         self._detector = detector
         self._refiner = refiner
         self._detect_px = detect_px
-        self._beside = beside
 
     def anywhere(self, frame: NDArray[np.uint8], least: float) -> list[DetectedFace]:
         """All faces of a frame, the best score first."""
@@ -69,10 +65,10 @@ class Finder:
         picture = _reduced(frame, self._detect_px, whole)
         # A large frame is read once: the smaller picture is made of the larger one.
         view = picture if max(whole) > self._detect_px else frame
-        large = self._detector.begin(picture, least)
-        small = self._beside.start(lambda: self._detect(view, FILLING_PX, whole, least))
-        faces = _in_frame(large(), self._detect_px, whole)
-        return _distinct(faces + small())
+        found, filling = self._detector.find_and(
+            picture, least, lambda: self._detect(view, FILLING_PX, whole, least)
+        )
+        return _distinct(_in_frame(found, self._detect_px, whole) + filling)
 
     def near(
         self, frame: NDArray[np.uint8], expected: Placement, least: float

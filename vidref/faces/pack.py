@@ -156,7 +156,7 @@ def load_pack(source: str = BUNDLED, threads: int = 0, detect_px: int = 640) -> 
     return FacePack(
         BUNDLED if bundled else source,
         folder,
-        Finder(Scrfd(detection, pieces), _refiner(folder, load, beside), detect_px, beside),
+        Finder(Scrfd(detection, pieces, beside), _refiner(folder, load, beside), detect_px),
         recogniser,
         LEAST_SCORE,
         BUNDLED_SAME_PERSON if bundled else OTHER_SAME_PERSON,

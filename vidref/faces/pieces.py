@@ -1,8 +1,10 @@
 """A detector in pieces that two threads can run at the same time, to the very same numbers.
 
 Its first layers see a few pixels around each place and no more: given half of a picture and a
-little of the other half, they say of it, bit for bit, what they say given the whole. The last
-layers, for small faces and for large ones, do not need each other.
+little of the other half, they say of it, bit for bit, what they say given the whole. That is done
+twice, at an eighth and at a sixteenth of the size: at once, each half would need more of the other.
+The last layers, for small faces and for large ones, do not need each other; those between must be
+done by one thread, and another may have something else to do.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vidref.faces.beside import Beside
+from vidref.faces.beside import Beside, Result
 
 KINDS = 3
 """Outputs of each stride: scores, boxes, points; all strides of one kind follow one another."""
@@ -52,15 +54,32 @@ class Piece:
         return dict(zip(self._gives, made, strict=True))
 
 
+@dataclass(frozen=True)
+class Layers:
+    """Layers up to a cut, which say of a part of what they are given what they say of the whole."""
+
+    piece: Piece
+    cut: Cut
+    takes: str
+
+    def made_of(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.piece.run({self.takes: part})[self.cut.name]
+
+
 class Pieces:
-    """A network in pieces; pictures are RGB uint8, their height a multiple of the stride."""
+    """A network in pieces; pictures are RGB uint8, their height a multiple of 32."""
 
     def __init__(
-        self, cut: Cut, pieces: Sequence[Piece], begins: str, ends: Sequence[str], beside: Beside
+        self,
+        first: Layers,
+        second: Layers,
+        later: tuple[Piece, Piece, Piece],
+        ends: Sequence[str],
+        beside: Beside,
     ) -> None:
-        self._cut, self._begins, self._ends = cut, begins, ends
-        self._first, self._shared, self._small, self._large = pieces
-        self._beside = beside
+        self._first, self._second = first, second
+        self._shared, self._small, self._large = later
+        self._ends, self._beside = ends, beside
 
     @classmethod
     def of(cls, path: Path, load: Callable[[bytes], Any], beside: Beside) -> Self | None:
@@ -69,79 +88,96 @@ class Pieces:
         from onnx.utils import Extractor
 
         model = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
-        cut = find_cut(model.graph)
-        if cut is None:
-            return None
         begins, ends = model.graph.input[0].name, [out.name for out in model.graph.output]
+        first = find_cut(model.graph, begins)
+        second = find_cut(model.graph, first.name, needed_later=True) if first else None
+        if first is None or second is None:
+            return None
         small = ends[:: len(ends) // KINDS]
         large = [name for name in ends if name not in small]
-        for_small = _handed(model.graph, cut.name, small, large)
-        for_large = _handed(model.graph, cut.name, large, small)
-        shared = sorted({*for_small, *for_large} - {cut.name})
+        cuts = {first.name, second.name}
+        for_small = _handed(model.graph, cuts, small, large)
+        for_large = _handed(model.graph, cuts, large, small)
+        shared = sorted({*for_small, *for_large} - cuts)
         if not (large and shared):
             return None
         whole = Extractor(model)
-        pieces = [
-            Piece(load(whole.extract_model(given, made).SerializeToString()))
-            for given, made in (
-                ([begins], [cut.name]),
-                ([cut.name], shared),
-                (for_small, small),
-                (for_large, large),
-            )
-        ]
-        return cls(cut, pieces, begins, ends, beside)
+
+        def piece(given: Sequence[str], made: Sequence[str]) -> Piece:
+            return Piece(load(whole.extract_model(given, made).SerializeToString()))
+
+        return cls(
+            Layers(piece([begins], [first.name]), first, begins),
+            Layers(piece([first.name], [second.name]), second, first.name),
+            (piece([second.name], shared), piece(for_small, small), piece(for_large, large)),
+            ends,
+            beside,
+        )
 
     def suits(self, height: int) -> bool:
         """Whether a picture of so many rows is worth halving."""
-        return height // self._cut.stride >= WORTH_HALVING * self._cut.reach
+        return height // self._first.cut.stride >= WORTH_HALVING * self._first.cut.reach
 
-    def begin(
+    def run(
         self,
         view: NDArray[np.uint8],
         planes_of: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
-    ) -> Callable[[], list[NDArray[np.float32]]]:
-        """Begins with the lower half; what is returned does the rest and gives all outputs."""
-        stride, reach = self._cut.stride, self._cut.reach
-        middle = view.shape[0] // stride // 2
+        meanwhile: Callable[[], Result],
+    ) -> tuple[list[NDArray[np.float32]], Result]:
+        """All outputs; and what else there was to do, while one thread alone can go on."""
+        earlier = self._in_halves(self._first, lambda rows: planes_of(view[rows]), view.shape[0])()
+        later = self._in_halves(self._second, lambda rows: earlier[:, :, rows], earlier.shape[2])
+        other = self._beside.start(meanwhile)
+        known = {self._first.cut.name: earlier, self._second.cut.name: later()}
+        known |= self._shared.run(known)
+        large = self._beside.start(lambda: self._large.run(known))
+        made = self._small.run(known) | large()
+        return [made[name] for name in self._ends], other()
 
-        def seen(part: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return self._first.run({self._begins: planes_of(part)})[self._cut.name]
+    def _in_halves(
+        self, layers: Layers, given: Callable[[slice], NDArray[np.float32]], rows: int
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Begins with the lower half; what is returned does the rest and gives both."""
+        stride, reach = layers.cut.stride, layers.cut.reach
+        cells = rows // stride
+        if cells < WORTH_HALVING * reach:
+            return lambda: layers.made_of(given(slice(0, rows)))
+        middle = cells // 2
+        after = slice((middle - reach) * stride, rows)
+        lower = self._beside.start(lambda: layers.made_of(given(after))[:, :, reach:])
 
-        lower = self._beside.start(lambda: seen(view[(middle - reach) * stride :])[:, :, reach:])
-
-        def finish() -> list[NDArray[np.float32]]:
-            upper = seen(view[: (middle + reach) * stride])[:, :, :middle]
-            known = {self._cut.name: np.concatenate([upper, lower()], axis=2)}
-            known |= self._shared.run(known)
-            large = self._beside.start(lambda: self._large.run(known))
-            made = self._small.run(known) | large()
-            return [made[name] for name in self._ends]
+        def finish() -> NDArray[np.float32]:
+            upper = layers.made_of(given(slice(0, (middle + reach) * stride)))[:, :, :middle]
+            return np.concatenate([upper, lower()], axis=2)
 
         return finish
 
 
-def find_cut(graph: Any) -> Cut | None:
-    """The last array on which all later ones rest and that is made by layers with a short reach."""
+def find_cut(graph: Any, given: str, needed_later: bool = False) -> Cut | None:
+    """The last array on which all later ones rest and that is made by layers with a short reach.
+
+    `needed_later`: all later ones may rest on what is given, too.
+    """
     uses = Counter(name for node in graph.node for name in node.input)
-    # What is still needed of what the picture was made into, with its stride and reach in pixels.
-    needed = {graph.input[0].name: (1, 0)}
+    # What is still needed of what was made of the given, with its stride and reach in its pixels.
+    needed = {given: (1, 0)}
     cut = None
     for node in graph.node:
-        given = [needed[name] for name in node.input if name in needed]
-        if not given:
-            continue  # made of weights alone
+        seen = [needed[name] for name in node.input if name in needed]
+        if not seen:
+            continue  # made of weights alone, or of what is not made of the given
         step = _step(node)
         if step is None:
             break
-        stride, reach = given[0][0], max(each[1] for each in given)
+        stride, reach = seen[0][0], max(each[1] for each in seen)
         for name in {name for name in node.input if name in needed}:
             uses[name] -= list(node.input).count(name)
             if uses[name] == 0:
                 del needed[name]
         made = node.output[0]
         needed[made] = stride * step[0], reach + stride * step[1]
-        if len(needed) == 1 and uses[made]:
+        others = needed.keys() - ({made, given} if needed_later else {made})
+        if not others and uses[made]:
             cut = Cut(made, needed[made][0], -(-needed[made][1] // needed[made][0]))
     return cut
 
@@ -164,14 +200,14 @@ def _step(node: Any) -> tuple[int, int] | None:
     return (strides[0], reach) if plain else None
 
 
-def _handed(graph: Any, cut: str, own: Sequence[str], others: Sequence[str]) -> list[str]:
+def _handed(graph: Any, cuts: set[str], own: Sequence[str], others: Sequence[str]) -> list[str]:
     """What those layers begin with of which only a network's own outputs are made, no others."""
-    after = {cut}
+    after = set(cuts)
     makers: dict[str, Any] = {}
     for node in graph.node:
         if after & set(node.input):
             after |= set(node.output)
-            makers |= dict.fromkeys(node.output, node)
+            makers |= dict.fromkeys(set(node.output) - cuts, node)
 
     def made_of(names: Sequence[str]) -> set[str]:
         found, left = set[str](), list(names)
@@ -182,6 +218,6 @@ def _handed(graph: Any, cut: str, own: Sequence[str], others: Sequence[str]) -> 
                 left += makers[name].input
         return found
 
-    shared = (made_of(own) & made_of(others)) | {cut}
+    shared = (made_of(own) & made_of(others)) | cuts
     alone = made_of(own) - shared
     return sorted({name for made in alone for name in makers[made].input if name in shared})

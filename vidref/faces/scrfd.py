@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidref.errors import ModelError
-from vidref.faces.beside import Soon
+from vidref.faces.beside import Beside, Result, Soon
 from vidref.faces.boxes import suppress
 from vidref.faces.detected import DetectedFace
 from vidref.faces.pieces import Pieces
@@ -29,9 +29,15 @@ KINDS = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}
 class Scrfd:
     """A detector that insightface has loaded; pictures are RGB uint8."""
 
-    def __init__(self, loaded: Any, pieces: Soon[Pieces | None] | None = None) -> None:
+    def __init__(
+        self,
+        loaded: Any,
+        pieces: Soon[Pieces | None] | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         self._session = loaded.session
         self._pieces = pieces
+        self._beside = beside or Beside()
         self._input = loaded.input_name
         self._mean, self._std = float(loaded.input_mean), float(loaded.input_std)
         self._fixed: tuple[int, int] | None = loaded.static_input_size
@@ -49,14 +55,17 @@ class Scrfd:
         outputs = self._session.run(None, {self._input: self._as_input(view)})
         return self._faces(outputs, view.shape[1], scale, least)
 
-    def begin(self, picture: NDArray[np.uint8], least: float) -> Callable[[], list[DetectedFace]]:
-        """The same with half of the work begun beside the caller's; what is returned ends it."""
+    def find_and(
+        self, picture: NDArray[np.uint8], least: float, other: Callable[[], Result]
+    ) -> tuple[list[DetectedFace], Result]:
+        """The same, and what other work gives, which a second thread does if there is one."""
         view, scale = self._fitted(picture)
         pieces = self._pieces.now() if self._pieces is not None else None
         if pieces is None or not pieces.suits(view.shape[0]):
-            return lambda: self.find(picture, least)
-        outputs = pieces.begin(view, self._as_input)
-        return lambda: self._faces(outputs(), view.shape[1], scale, least)
+            done = self._beside.start(other)
+            return self.find(picture, least), done()
+        outputs, done_too = pieces.run(view, self._as_input, other)
+        return self._faces(outputs, view.shape[1], scale, least), done_too
 
     def _faces(
         self, outputs: Sequence[Any], width: int, scale: float, least: float
