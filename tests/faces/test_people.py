@@ -8,20 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vidref.faces.likeness import Likeness
+from tests.faces.limits import LIKENESS
 from vidref.faces.people import Answer, Appearance, join_tracks, name_people
 
-LIKENESS = Likeness(
-    same=0.5,
-    doubtful=0.4,
-    margin=0.1,
-    agrees=0.25,
-    leads=0.2,
-    joins=0.4,
-    perhaps=0.3,
-    closer=0.3,
-    spread=0.05,
-)
 RNG = np.random.default_rng(0)
 FACES = np.linalg.qr(RNG.normal(size=(64, 64)))[0].astype(np.float32)
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.faces.limits import LIKENESS
 from tests.faces.portraits import bundled_pack, portrait
 from vidref.faces.candidates import KEPT, STAMP_PX, Candidate, Candidates, stamp_of
 from vidref.faces.geometry import Placement, placement_of
-from vidref.faces.likeness import Likeness
 from vidref.faces.photos import Photo
 from vidref.faces.quality import Quality, measure
 from vidref.faces.references import (
@@ -23,17 +23,6 @@ from vidref.faces.references import (
 )
 
 SQUARE = Placement((100.0, 100.0), 200.0, 0.0)
-LIKENESS = Likeness(
-    same=0.5,
-    doubtful=0.4,
-    margin=0.1,
-    agrees=0.25,
-    leads=0.2,
-    joins=0.4,
-    perhaps=0.3,
-    closer=0.3,
-    spread=0.05,
-)
 ADA = np.eye(8, dtype=np.float32)[0]
 EVE = np.eye(8, dtype=np.float32)[1]
 
