@@ -6,7 +6,7 @@ whatever else the machine does hits all of them.
 
 What the whole run is compared with: the slowest stage alone, which is the network with the clip's
 own references on the threads that it has in a run (half of the cores); and what no order of work
-can beat, all CPU time together over all cores. Start-up is taken off everywhere.
+can beat, all CPU time together over all cores. Start-up is taken off everywhere. `--pin` keeps every stage to a core of two (`pinned.py`).
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ from vidref.settings import Settings
 
 SIZE = (1280, 720)
 FACE = Portrait("studio", 600, (300.0, 60.0), (0.4, 0.1))
+WITH_MODEL, WITHOUT_MODEL = "0,1,0", "1,1,0"
+"""The cores of the stages (see `pinned.py`): a model has one of two for itself."""
 SMALLER = Portrait("studio", 300, (400.0, 200.0), (0.4, 0.1))
 
 
@@ -53,6 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, help="Keep the clips and their plans there.")
     parser.add_argument("--prepare", action="store_true", help="Make those and nothing else.")
+    parser.add_argument("--pin", action="store_true", help="Each stage on its core, of two.")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = wanted.work or Path(temporary)
@@ -63,10 +66,12 @@ def main() -> None:
             clip_with_plan(folder, wanted.frames, SMALLER)
         else:
             lengths = wanted.frames, wanted.short, wanted.long, wanted.empty
-            print(report(folder, lengths, wanted.rounds))
+            print(report(folder, lengths, wanted.rounds, wanted.pin))
 
 
-def report(folder: Path, lengths: tuple[int, int, int, int], rounds: int) -> str:
+def report(
+    folder: Path, lengths: tuple[int, int, int, int], rounds: int, pinned: bool = False
+) -> str:
     frames, short, long, without = lengths
     clip, plan = clip_with_plan(folder, frames)
     small, small_plan = clip_with_plan(folder, frames, SMALLER)
@@ -81,6 +86,14 @@ def report(folder: Path, lengths: tuple[int, int, int, int], rounds: int) -> str
         module = "tests.benchmarks.nothing_model"
         return [sys.executable, "-m", module, str(source), str(plan), str(output), *more]
 
+    def placed(cores: str, arguments: list[str]) -> list[str]:
+        """On these cores; where the process would count only one, it is told of two."""
+        if not pinned:
+            return arguments
+        python, _, *words = arguments
+        threads = ["threads=2"] if words[0].endswith("nothing_model") else ["--threads", "2"]
+        return [python, "-m", "tests.benchmarks.pinned", cores, *words, *threads]
+
     runs = {
         "bundled": command("restore", clip, "--plan", plan, *usual),
         "bundled, one frame": command("restore", clip, "--plan", plan, *usual, *one),
@@ -93,8 +106,10 @@ def report(folder: Path, lengths: tuple[int, int, int, int], rounds: int) -> str
         "empty": command("restore", empty, *usual),
         "empty, one frame": command("restore", empty, *usual, *one),
         "empty pass": command(*PASS, empty, *usual),
-        "empty ffmpeg": commands(empty, output)["ffmpeg"],
     }
+    for name in runs:
+        runs[name] = placed(WITH_MODEL if name.startswith("bundled") else WITHOUT_MODEL, runs[name])
+    runs["empty ffmpeg"] = commands(empty, output)["ffmpeg"]
     taken: dict[str, list[Run]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, arguments in runs.items():
@@ -102,7 +117,11 @@ def report(folder: Path, lengths: tuple[int, int, int, int], rounds: int) -> str
             print(f"{name}: {taken[name][-1]}", file=sys.stderr, flush=True)
     wall = {name: statistics.median(run.wall_s for run in done) for name, done in taken.items()}
     cpu = {name: statistics.median(run.cpu_s for run in done) for name, done in taken.items()}
+    everywhere = os.sched_getaffinity(0)
+    if pinned:
+        os.sched_setaffinity(0, {1})
     model, model_cpu = model_seconds(clip, plan, frames)
+    os.sched_setaffinity(0, everywhere)
 
     def beyond_the_pass(seconds: dict[str, float], which: str) -> float:
         """Milliseconds a frame, start-up taken off both."""
@@ -146,9 +165,9 @@ def report(folder: Path, lengths: tuple[int, int, int, int], rounds: int) -> str
     return "\n".join(
         [
             f"{frames} frames of {SIZE[0]}x{SIZE[1]} with one face, medians of {rounds} rounds in "
-            f"turns, the model on {model_threads()} thread(s), load {os.getloadavg()[0]:.1f} on "
-            f"{cores} cores when the last ended. In place of the model, where its cost is "
-            "left out, one that computes nothing on crops of 512 px.",
+            f"turns, the model on {model_threads()} thread(s){', pinned' * pinned}, load "
+            f"{os.getloadavg()[0]:.1f} on {cores} cores when the last ended. In place of the "
+            "model, where its cost is left out, one that computes nothing on crops of 512 px.",
             "",
             "| what | wanted | measured |",
             "|---|---|---|",
