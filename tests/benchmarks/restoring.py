@@ -6,7 +6,8 @@ whatever else the machine does hits all of them.
 
 What the whole run is compared with: the slowest stage alone, which is the network with the clip's
 own references on the threads that it has in a run (half of the cores); and what no order of work
-can beat, all CPU time together over all cores. Start-up is taken off everywhere. `--pin` keeps every stage to a core of two (`pinned.py`).
+can beat, all CPU time together over all cores. Start-up is taken off everywhere.
+`--pin` keeps every stage to one of two cores (`pinned.py`).
 """
 
 from __future__ import annotations
