@@ -31,8 +31,10 @@ def meant(
     perhaps none is: then only the face decides.
     """
     result = list(verdicts)
+    if not 0 < len(faces) <= len(people):
+        return result
     names, group = list(faces), perhaps_one(people, likeness)
-    if not 0 < len(names) <= len(set(group)):
+    if len(names) > len(set(group)):
         return result
     alike = np.array([[_alike(person, faces[name]) for person in people] for name in names])
     alone = len(names) == 1 and len(set(group)) == 1
@@ -63,19 +65,18 @@ def perhaps_one(people: Sequence[Person], likeness: Likeness) -> NDArray[np.int6
     other where photos are to be given to either.
     """
     group = np.arange(len(people))
-    cosines = [
-        (_alike(one, other.face), i, j)
+    alike = [
+        (cosine, i, j)
         for i, one in enumerate(people)
         for j, other in enumerate(people[:i])
-        if other.face is not None
+        if other.face is not None and (cosine := _alike(one, other.face)) >= likeness.perhaps
     ]
-    for cosine, i, j in sorted(cosines, reverse=True):
+    for _, i, j in sorted(alike, reverse=True):
         mine, theirs = (
             [person for person, number in zip(people, group, strict=True) if number == group[k]]
             for k in (i, j)
         )
-        never_together = all(may_be_one(a, b) for a in mine for b in theirs)
-        if cosine >= likeness.perhaps and never_together:
+        if all(may_be_one(a, b) for a in mine for b in theirs):
             group[group == group[i]] = group[j]
     return group
 
