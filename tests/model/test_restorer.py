@@ -233,6 +233,21 @@ def test_what_is_finer_than_the_working_size_stays_as_it_came() -> None:
         small_config(size=64, working_size=48)
 
 
+def test_half_precision_is_the_networks_and_never_the_pixels() -> None:
+    levelled = {"kind": "pixel-shuffle", "factor": 8, "channels": 192, "levelled": True}
+    untrained = RestorerNetwork(small_config(codec=levelled, **LOOKING))
+    half = Restorer(untrained, batch=1, autocast=torch.bfloat16)
+    face = Face(picture(0), "ada", half.remember([]))
+    # a network that adds nothing gives the crop back: bfloat16 would be 0.004 beside it
+    assert torch.allclose(half.restore([face])[0], face.crop, atol=1e-4)
+    seeing = small_restorer(**LOOKING, codec=levelled)
+    known = Face(picture(0), "ada", seeing.remember([reference(1)]))
+    whole = seeing.restore([known])
+    seeing.autocast = torch.bfloat16
+    apart = (seeing.restore([known]) - whole).abs()
+    assert 0 < apart.mean() < 0.01
+
+
 def test_every_block_is_told_who_it_is() -> None:
     blind = {"widths": [32, 32], "cross_attention": [False, False], "residual": True}
     for told, moves in ((True, True), (False, False)):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tests.model.small import DIMENSION, recogniser_file, small_config
+from tests.model.small import ALIGNED, DIMENSION, recogniser_file, small_config
 from tests.training.small_photos import write_photos
 from vidref.cli.train_restorer import CONFIGS, restorer
 from vidref.errors import InputError, ModelError, SettingsError
@@ -199,6 +199,18 @@ def test_training_learns_and_its_bundle_restores(tmp_path: Path) -> None:
         again.model_copy(update={"run": run}), tmp_path / "next", report=lambda line: None
     )
     assert outcome.progress.step == 1
+
+
+def test_a_restorer_that_sees_references_trains_in_half_precision(tmp_path: Path) -> None:
+    aligned = small_config(**ALIGNED).model_dump()
+    ends = []
+    for precision in ("fp32", "bf16"):
+        config = small_training(
+            tmp_path, restorer=aligned, run={"steps": 2, "precision": precision}
+        )
+        ends.append(train_restorer(config, tmp_path / precision, report=lambda line: None))
+    whole, half = (end.last_loss for end in ends)
+    assert 0 < abs(whole - half) < 0.02 * whole
 
 
 @pytest.mark.parametrize("prediction", ["v", "epsilon"])

@@ -74,7 +74,7 @@ class Denoiser(nn.Module):
             person = mean_identity(tokens, mask, self.reference_tokens)
         out = cast(Any, self.unet)(
             noisy, t, tokens, class_labels=person, encoder_attention_mask=keep
-        ).sample
+        ).sample.to(z_lq)
         if self.sharpen:
             bands = 2 * len(self.sharpen)
             gains, out, taken = out.tensor_split([bands, bands + z_lq.shape[1]], 1)

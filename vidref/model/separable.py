@@ -43,10 +43,13 @@ class Separable:
         return Separable(self.matrix.T.contiguous())
 
     def __call__(self, pictures: Tensor) -> Tensor:
+        # half the bits would be enough for a network, and not for the pixels of a picture
+        with torch.autocast(pictures.device.type, enabled=False):
+            return self._product(pictures)
+
+    def _product(self, pictures: Tensor) -> Tensor:
         if not self.blocks:
-            # half the bits would be enough for a network, and not for the pixels of a picture
-            with torch.autocast(pictures.device.type, enabled=False):
-                return self.matrix @ pictures @ self.matrix.T
+            return self.matrix @ pictures @ self.matrix.T
         flat = pictures.reshape(-1, *pictures.shape[-2:])
         high, wide = self.matrix.shape[0], pictures.shape[-1]
         rows = torch.cat(
