@@ -8,12 +8,14 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
-from tests.clips import Sound, write_clip
+from tests.clips import Sound, ffmpeg, write_clip
 from tests.judge import probe, require_tools
 from tests.tool import PASS, vidref
 from vidref.media.matroska import UNIT_ASPECT, UNIT_PIXELS, display_size
+from vidref.media.reader import Reader
 
 
 def _chroma_location(path: Path) -> str:
@@ -97,3 +99,18 @@ def test_joined_recordings_go_on_where_the_last_one_ended(tmp_path: Path) -> Non
     sound = found.stdout.split()
     # each part's sound begins with its picture, give or take a packet
     assert abs(float(sound[-1]) - float(times[-1])) < 0.1
+
+
+@pytest.mark.parametrize(("target", "rate"), [("pal-dv", "25/1"), ("ntsc-dv", "30000/1001")])
+def test_a_raw_dv_tape_runs_at_the_rate_of_its_tape(target: str, rate: str, tmp_path: Path) -> None:
+    base = write_clip(tmp_path / "base.mkv", size=(192, 144), frames=6, rate=Fraction(rate))
+    tape, output = tmp_path / "tape.dv", tmp_path / "tape.mkv"
+    ffmpeg("-i", base, "-target", target, tape)
+    done = vidref(*PASS, tape, "-o", output, "--lossless")
+    assert done.exit_code == 0, done.stderr
+    with Reader(tape) as reader:
+        assert reader.clip.picture.average_rate == Fraction(rate)
+        assert reader.clip.frame_count_hint == len(probe(output).frames[0])
+    with av.open(str(output)) as made:
+        last = [packet.duration for packet in made.demux(video=0) if packet.dts is not None][-1]
+    assert abs(last / 1000 - 1 / Fraction(rate)) < Fraction(1, 1000)

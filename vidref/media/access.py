@@ -27,6 +27,7 @@ from vidref.media.containers import is_clocked
 from vidref.media.deinterlace import deinterlaced
 from vidref.media.frames import Frame, Passing
 from vidref.media.opening import decoder_for, open_input, picture_stream
+from vidref.media.probe import picture_rate
 from vidref.media.reader import Reader
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ class FrameAccess:
             self._decoder = decoder_for(self._video, threads)
             self._decoder.options = {"err_detect": "explode"}  # nothing mended is worth having
             self._base = self._video.time_base or Fraction(1, 90_000)
-            rate = self._video.average_rate or self._video.guessed_rate or Fraction(25)
-            self._usual = max(1, round(1 / (rate * self._base)))
+            self._usual = max(1, round(1 / (picture_rate(self._video) * self._base)))
             self._run: Iterator[Frame] | None = None
             self._run_at: int | None = None
             self._can_jump = self._has_true_times() if is_clean is None else is_clean

@@ -124,7 +124,11 @@ def describe_clip(
 
 def picture_rate(video: av.video.stream.VideoStream) -> Fraction:
     """Frames a second, as far as the file knows; 25 where it does not."""
-    return video.average_rate or video.guessed_rate or video.base_rate or Fraction(25)
+    average = video.average_rate
+    # Raw DV is said to have a frame at every tick of a clock of 1/60000 s.
+    if average and video.guessed_rate and average * (video.time_base or 0) == 1:
+        average = min(average, video.guessed_rate)
+    return average or video.guessed_rate or video.base_rate or Fraction(25)
 
 
 def _describe_picture(

@@ -32,7 +32,7 @@ from vidref.media.containers import is_clocked
 from vidref.media.deinterlace import deinterlaced
 from vidref.media.frames import Damage, Frame, Part, Passing, Span
 from vidref.media.opening import decoder_for, open_input, picture_stream
-from vidref.media.probe import PROGRESSIVE, Clip, describe_clip, is_cover_art
+from vidref.media.probe import PROGRESSIVE, Clip, describe_clip, is_cover_art, picture_rate
 
 if TYPE_CHECKING:
     import av.packet
@@ -168,8 +168,7 @@ class Reader:
 
     def _read(self) -> Iterator[Frame | Passing]:
         base = self._video.time_base or Fraction(1, 90_000)
-        rate = self._video.average_rate or self._video.guessed_rate or Fraction(25)
-        usual = max(1, round(1 / (rate * base)))
+        usual = max(1, round(1 / (picture_rate(self._video) * base)))
         clock = PresentationClock(usual)
         start, end = self.origin, self.end
         entry_pts = self._part.entry_pts
