@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as functional
 
 from tests.model.small import ALIGNED, SIZE, picture, small_config, small_network
-from vidref.model.aligner import Moved, moved, small, suiting, together
+from vidref.model.aligner import REACH, Moved, likeness, moved, small, suiting, together
 from vidref.model.bundle import RestorerNetwork
 from vidref.training.beginning import fits_within, widened
 from vidref.training.losses import misplaced
@@ -39,6 +39,32 @@ def test_a_reference_without_weight_is_not_in_the_picture_and_a_better_one_is_mo
     assert torch.allclose(together(fitter, torch.ones(1, 2)).picture, pictures[:, 1], atol=1e-5)
     nothing = together(even, torch.zeros(1, 2))
     assert nothing.there.item() == 0 and not nothing.picture.any()
+
+
+def test_places_are_compared_with_those_around_them() -> None:
+    face, reference = torch.randn(2, 2, 5, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = likeness(face, reference)
+    side = 2 * REACH + 1
+    assert found.shape == (2, side**2, 8, 8)
+    one, beside = face[1, :, 4, 3], reference[1, :, 4 + 2, 3 - 1]
+    cosine = functional.cosine_similarity(one, beside, dim=0)
+    assert torch.allclose(found[1, (REACH + 2) * side + REACH - 1, 4, 3], cosine, atol=1e-5)
+
+
+def test_a_first_layer_in_parts_is_the_whole_layer() -> None:
+    aligner = small_network(small_config(**ALIGNED)).aligner
+    assert aligner is not None
+    entered: list[torch.Tensor] = []
+    # what the layer gives goes into the first block
+    aligner.down[0].register_forward_pre_hook(lambda _, told: entered.append(told[0]))
+    z_lq, references, place = torch.randn(2, 192, 8, 8), torch.randn(4, 192, 8, 8), torch.rand(8, 8)
+    place = place.expand(1, 8, 8, 8)
+    aligner(z_lq, aligner.look_at(references), place)
+    face, others = aligner.face(z_lq), aligner.reference(references)
+    compared = [look(one) for look, one in zip(aligner.compare, (face, others), strict=True)]
+    alike = likeness(compared[0].repeat_interleave(2, 0), compared[1])
+    seen = [face.repeat_interleave(2, 0), others, alike, place.expand(4, -1, -1, -1)]
+    assert torch.allclose(entered[0], aligner.enter(torch.cat(seen, 1)), atol=1e-4)
 
 
 def test_a_network_that_grows_an_aligner_predicts_what_it_did() -> None:

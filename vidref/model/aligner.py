@@ -42,9 +42,10 @@ class Shown(NamedTuple):
 
 
 class Known(NamedTuple):
-    """References as the aligner sees them: all features, and those that are compared."""
+    """References as the aligner sees them: what they bring to its first layer, and what of them is
+    compared with a face."""
 
-    features: Tensor
+    entering: Tensor
     compared: Tensor
 
 
@@ -63,7 +64,8 @@ class Aligner(nn.Module):
 
     def __init__(self, config: AlignerConfig, channels: int, place: int) -> None:
         super().__init__()
-        self.reach, widths = 2 * config.reach, config.widths
+        self.reach, self.place, self.widths = 2 * config.reach, place, config.widths
+        widths = config.widths
         # one pair of eyes for what is damaged and one for what is not
         self.face, self.reference = (
             nn.Sequential(nn.Conv2d(channels, widths[0], 1), ResidualBlock(widths[0]))
@@ -88,20 +90,29 @@ class Aligner(nn.Module):
     def look_at(self, z_references: Tensor) -> Known:
         """What of references (N, C, h, w) is the same beside any face."""
         features = self.reference(z_references)
-        return Known(features, self.compare[1](features))
+        return Known(self._entering(1, features), self.compare[1](features))
+
+    def _entering(self, part: int, features: Tensor) -> Tensor:
+        """The first layer's share of one part of what it sees: face, reference, likeness, place.
+
+        A layer is a sum over its channels, and not every part is another for every pair.
+        """
+        width, place = self.widths[0], self.place
+        sizes = [width, width, (2 * REACH + 1) ** 2, place]
+        weights = torch.split(self.enter.weight, sizes, 1)
+        return functional.conv2d(features, weights[part], padding=1)
 
     def forward(self, z_lq: Tensor, known: Known, place: Tensor) -> Tensor:
         """(N, 3, h, w): shifts across and down in half widths, and fitness.
 
         As many references for every face as N is times the number of faces.
         """
-        reference, count = known.features, len(known.features) // len(z_lq)
+        count = len(known.compared) // len(z_lq)
         face = self.face(z_lq)
-        compared = self.compare[0](face).repeat_interleave(count, 0)
-        face = face.repeat_interleave(count, 0)
-        alike = likeness(compared, known.compared)
-        places = place.expand(len(face), -1, -1, -1)
-        x = self.enter(torch.cat([face, reference, alike, places], 1))
+        alike = likeness(self.compare[0](face).repeat_interleave(count, 0), known.compared)
+        own = self._entering(0, face) + self._entering(3, place)
+        x = known.entering + own.repeat_interleave(count, 0) + self._entering(2, alike)
+        x = x + cast(Tensor, self.enter.bias)[:, None, None]
         kept = []
         for block in self.down:
             kept.append(x)
@@ -121,11 +132,12 @@ def likeness(face: Tensor, reference: Tensor) -> Tensor:
     face, reference = functional.normalize(face, dim=1), functional.normalize(reference, dim=1)
     height, width = face.shape[-2:]
     wide = functional.pad(reference, [REACH] * 4, mode="replicate")
-    around = [
-        (face * wide[..., down : down + height, across : across + width]).sum(1)
-        for down in range(2 * REACH + 1)
-        for across in range(2 * REACH + 1)
-    ]
+    rows, beside = face.permute(0, 2, 3, 1), wide.permute(0, 2, 1, 3)
+    around = []
+    for down in range(2 * REACH + 1):
+        # all places of a row with all of the row so far down: near ones lie along diagonals
+        product = rows @ beside[:, down : down + height]
+        around += [product.diagonal(across, 2, 3)[..., :width] for across in range(2 * REACH + 1)]
     return torch.stack(around, 1)
 
 

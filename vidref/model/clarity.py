@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from vidref.model.config import BANDS_PX
@@ -28,5 +27,8 @@ def clearer(restored: Tensor, added: Sequence[float]) -> Tensor:
     """Restored faces with so much of each of their bands added; the finest first."""
     if not any(added):
         return restored
-    shares = torch.tensor(added, device=restored.device, dtype=restored.dtype)
-    return restored + torch.einsum("k,kbchw->bchw", shares, torch.stack(bands(restored)))
+    clear = restored * (1 + added[0])
+    # a blur is where one band ends and the next begins
+    for deviation, finer, coarser in zip(BANDS_PX, added, (*added[1:], 0.0), strict=True):
+        clear.add_(low_pass(restored, deviation), alpha=coarser - finer)
+    return clear

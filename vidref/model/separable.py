@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-BLOCK = 64
+BLOCK = 32
 """Rows of a product that are worked on together."""
 BROAD_PX = 8
 """Deviation of a blur that no longer needs the picture's own pixels."""

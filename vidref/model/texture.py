@@ -70,24 +70,25 @@ def lacking(own: Tensor, theirs: Tensor, finest_px: float, scale: float) -> Tens
         finer = low_pass(image, finest_px) if finest_px else image
         return finer - low_pass(image, scale * FINE_PX)
 
+    size = own.shape[-1]
     mine, photographed = band(own), band(theirs)
-    have, could = strength(mine * mine, scale), strength(photographed * photographed, scale)
+    have, could = (strength(one * one, size, scale) for one in (mine, photographed))
     missing = ((could - have).clamp(min=0) / (could + 1e-8)).sqrt()
-    agreeing = enlarged(agreement(own, theirs, scale)[:, 0], own.shape[-1])[:, None]
-    return LENT * agreeing * enlarged(missing[:, 0], own.shape[-1])[:, None] * photographed
+    told = LENT * enlarged(missing[:, 0] * agreement(own, theirs, scale)[:, 0], size)
+    return told[:, None] * photographed
 
 
 def agreement(own: Tensor, theirs: Tensor, scale: float) -> Tensor:
     """(B, 1, S/4, S/4), 1 where both show the same a little coarser, 0 where one alone does."""
-    a, b = compared(own, scale), compared(theirs, scale)
-    both = strength(a * b, scale)
-    alike = (2 * both + UNSEEN) / (strength(a * a, scale) + strength(b * b, scale) + UNSEEN)
+    a, b, size = compared(own, scale), compared(theirs, scale), own.shape[-1]
+    both, first, second = (strength(one, size, scale) for one in (a * b, a * a, b * b))
+    alike = (2 * both + UNSEEN) / (first + second + UNSEEN)
     return alike.clamp(0, 1) ** 4
 
 
 def likeness(own: Tensor, theirs: Tensor) -> Tensor:
     """(B, 1, 1, 1), 1 for two faces that are alike as a whole, 0 for two that are not."""
-    size = own.shape[-1]
+    size = own.shape[-1] // 2
     rows, columns = (slice(round(size * p.start), round(size * p.stop)) for p in FACE)
     a, b = (compared(face, COARSER)[..., rows, columns] for face in (own, theirs))
     powers = (a * a).mean((-1, -2)) * (b * b).mean((-1, -2))
@@ -96,13 +97,15 @@ def likeness(own: Tensor, theirs: Tensor) -> Tensor:
 
 
 def compared(image: Tensor, scale: float) -> Tensor:
-    """The detail that two pictures are compared by."""
-    return low_pass(image, scale * AGREEING_PX[0]) - low_pass(image, scale * AGREEING_PX[1])
+    """The detail that two pictures are compared by, at half of the size: it is no finer."""
+    half = resized(image, image.shape[-1] // 2)
+    finest, coarsest = (scale * deviation / 2 for deviation in AGREEING_PX)
+    return low_pass(half, finest) - low_pass(half, coarsest)
 
 
-def strength(products: Tensor, scale: float) -> Tensor:
-    """Means around each place, at a quarter of the size."""
-    return low_pass(resized(products, products.shape[-1] // 4), scale * AROUND_PX / 4)
+def strength(products: Tensor, size: int, scale: float) -> Tensor:
+    """Means around each place of pictures of side `size`, at a quarter of it."""
+    return low_pass(resized(products, size // 4), scale * AROUND_PX / 4)
 
 
 def grey(pictures: Tensor) -> Tensor:
