@@ -170,6 +170,7 @@ PARTLY: list[tuple[str, dict[str, object]]] = [
     ("clip.avi", {"codec": "mpeg4", "sounds": [MP2]}),
     ("clip.webm", {"codec": "libvpx-vp9", "sounds": [Sound("libopus")]}),
     ("clip.mov", {"codec": "prores_ks", "pix_fmt": "yuv422p10le", "sounds": []}),
+    ("raw.avi", {"codec": "rawvideo", "sounds": []}),
 ]
 
 

@@ -25,13 +25,13 @@ class PresentationClock:
     A frame has a presentation time where the container stores one, and the decoding time of the
     packet that let it out. Whichever of the two has run backwards less often is believed. Where
     nothing stores presentation times (AVI), the decoder's delay is taken off: the first picture
-    belongs to the first packet.
+    belongs to the first packet. A broadcast clock (`is_clocked`) leaves some out, and none is late.
     """
 
-    def __init__(self, usual: int) -> None:
+    def __init__(self, usual: int, is_clocked: bool = False) -> None:
         self.mended = 0
         self.first_packet_dts: int | None = None
-        self._delay: int | None = None
+        self._delay: int | None = 0 if is_clocked else None
         self._usual = usual
         self._last: int | None = None
         self._last_of = {"pts": -(1 << 62), "dts": -(1 << 62)}
@@ -43,6 +43,8 @@ class PresentationClock:
             first = credible(self.first_packet_dts)
             has_only_dts = pts is None and dts is not None and first is not None
             self._delay = dts - first if has_only_dts else 0  # type: ignore[operator]
+        # Where none is stored, frames that are not reordered have the parser's: their dts.
+        pts = None if pts is None else pts - self._delay
         dts = None if dts is None else dts - self._delay
         for name, value, other in (("dts", dts, pts), ("pts", pts, dts)):
             if value is not None:
@@ -53,7 +55,8 @@ class PresentationClock:
         believes_pts = dts is None or self._faults["pts"] <= self._faults["dts"]
         wanted = pts if pts is not None and believes_pts else dts
         if wanted is None or (self._last is not None and wanted <= self._last):
-            self.mended += 1
+            # Without stored times, what a decoder gives out at the end never has any: no damage.
+            self.mended += wanted is not None or not self._delay
             if self._last is None:
                 wanted = 0
             else:

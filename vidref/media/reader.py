@@ -44,6 +44,13 @@ if TYPE_CHECKING:
 SEEK_MARGIN_S = Fraction(2)
 # Where a jump lands too late (files without an index are searched by guesses), further back.
 ENTRY_MARGINS_S = (Fraction(0), Fraction(5), Fraction(60))
+# What decoders say of damage; raw pictures that are too short are an "argument" to theirs.
+UNDECODABLE = (
+    av.error.InvalidDataError,
+    av.error.EOFError,
+    av.error.ArgumentError,
+    av.error.PatchWelcomeError,
+)
 
 
 class Reader:
@@ -169,7 +176,7 @@ class Reader:
     def _read(self) -> Iterator[Frame | Passing]:
         base = self._video.time_base or Fraction(1, 90_000)
         usual = max(1, round(1 / (picture_rate(self._video) * base)))
-        clock = PresentationClock(usual)
+        clock = PresentationClock(usual, is_clocked(self.container.format.name))
         start, end = self.origin, self.end
         entry_pts = self._part.entry_pts
         if entry_pts is None:
@@ -299,7 +306,7 @@ class Reader:
             return []
         try:
             frames: list[av.video.frame.VideoFrame] = self._decoder.decode(packet)
-        except (av.error.InvalidDataError, av.error.EOFError):
+        except UNDECODABLE:
             self.damage.undecodable_packets += packet is not None
             return []
         return frames
