@@ -16,6 +16,7 @@ from vidref.media.planes import channels, layout_of
 
 PLANAR = ["yuv420p", "yuv422p10le", "yuv444p12le", "gray", "gray10le", "yuva420p", "yuvj420p"]
 PACKED = ["gbrp", "gbrp12le", "rgb24", "bgra", "rgb48be", "nv12", "p010le", "ya8"]
+PACKED += ["uyvy422", "yuyv422", "yvyu422"]
 # H.273 numbers -> the words that zscale knows.
 MATRICES = {1: "709", 6: "170m", 9: "2020_ncl"}
 
@@ -104,13 +105,27 @@ def test_an_untagged_picture_is_bt709_from_720_lines_up_and_bt601_below() -> Non
     assert np.array_equal(read_rgb(large, Colour()), read_rgb(large, Colour(matrix=1)))
 
 
-def test_grey_stays_grey() -> None:
+@pytest.mark.parametrize("colour", [Colour(), Colour(matrix=0)], ids=["untagged", "PNG"])
+def test_grey_stays_grey(colour: Colour) -> None:
     frame = frame_of("gray")
-    rgb = read_rgb(frame, Colour())
+    rgb = read_rgb(frame, colour)
     assert np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 1], rgb[..., 2])
-    write_rgb(frame, Colour(), Box(0, 0, 64, 48), 65535 - rgb, np.ones((48, 64), np.float32))
+    write_rgb(frame, colour, Box(0, 0, 64, 48), 65535 - rgb, np.ones((48, 64), np.float32))
     assert len(frame.planes) == 1
-    assert np.abs(read_rgb(frame, Colour()).astype(int) - (65535 - rgb)).max() <= 257
+    assert np.abs(read_rgb(frame, colour).astype(int) - (65535 - rgb)).max() <= 257
+
+
+@pytest.mark.parametrize("pix_fmt", ["uyvy422", "yuyv422", "yvyu422"])
+def test_uncompressed_tape_shows_what_its_planes_apart_show(pix_fmt: str) -> None:
+    apart = frame_of("yuv422p", 38, 20)
+    packed = apart.reformat(format=pix_fmt)
+    assert np.array_equal(read_rgb(packed, Colour()), read_rgb(apart, Colour()))
+
+
+@pytest.mark.parametrize("pix_fmt", ["y210le", "vuya", "uyyvyy411"])
+def test_channels_that_share_a_plane_in_an_unknown_way_are_not_misread(pix_fmt: str) -> None:
+    with pytest.raises(InputError, match=pix_fmt):
+        layout_of(pix_fmt)
 
 
 def test_a_matrix_we_cannot_convert_is_named() -> None:

@@ -8,7 +8,7 @@ Two facts to know before editing:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -269,6 +269,8 @@ def _encode_change(
     if layout.is_rgb:
         return planes(np.eye(3) * span, 3)
     scale = np.array([span, chroma_span, chroma_span])
+    if layout.is_grey and colour.matrix not in LUMA_WEIGHTS:
+        colour = replace(colour, matrix=UNSPECIFIED)  # a grey PNG says RGB
     matrix = _rgb_to_yuv(*matrix_of(colour, frame.height)) * scale[:, None]
     if layout.is_grey:
         return planes(matrix, 1)

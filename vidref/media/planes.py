@@ -20,12 +20,15 @@ Samples = np.ndarray[Any, np.dtype[Any]]
 
 # Formats whose channels have no plain strided view: converted without loss to one that has.
 LOSSLESS_EQUIVALENT = {
-    "yuyv422": "yuv422p",
-    "uyvy422": "yuv422p",
-    "yvyu422": "yuv422p",
     "pal8": "rgba",
     "monob": "gray",
     "monow": "gray",
+}
+# Uncompressed tapes: luma and chroma take turns.
+PACKED_YUV = {
+    "yuyv422": ((0, 0, 2), (0, 1, 4), (0, 3, 4)),
+    "uyvy422": ((0, 1, 2), (0, 0, 4), (0, 2, 4)),
+    "yvyu422": ((0, 0, 2), (0, 3, 4), (0, 1, 4)),
 }
 PACKED_RGB = re.compile(r"([rgba0]{3,4})(?:24|48le|48be|64le|64be)?")
 
@@ -58,10 +61,9 @@ def layout_of(pix_fmt: str) -> Layout:
     packed = PACKED_RGB.fullmatch(pix_fmt)
     oddly_packed = video_format.is_rgb and not packed and not pix_fmt.startswith("gbr")
     if pix_fmt in LOSSLESS_EQUIVALENT or bits > 16 or oddly_packed or pix_fmt.startswith("xyz"):
-        raise InputError(
-            f"Frames of pixel format {pix_fmt} have no plain channels; convert the clip to "
-            f"{LOSSLESS_EQUIVALENT.get(pix_fmt, 'rgb48le')} first."
-        )
+        raise _no_plain_channels(pix_fmt)
+    if pix_fmt in PACKED_YUV:
+        return Layout(PACKED_YUV[pix_fmt], bits, 0, dtype, False, (1, 0))
     if packed:
         letters = packed[1]
         places = tuple((0, letters.index(channel), len(letters)) for channel in "rgb")
@@ -72,8 +74,17 @@ def layout_of(pix_fmt: str) -> Layout:
         return Layout(places, bits, shift, dtype, False, _chroma_shift(video_format))
     step = 2 if pix_fmt.startswith("ya") else 1
     places = tuple((component.plane, 0, step) for component in colour)
+    if len({plane for plane, _, _ in places}) < len(places):
+        raise _no_plain_channels(pix_fmt)
     chroma = (0, 0) if video_format.is_rgb or len(places) == 1 else _chroma_shift(video_format)
     return Layout(places, bits, 0, dtype, video_format.is_rgb, chroma)
+
+
+def _no_plain_channels(pix_fmt: str) -> InputError:
+    return InputError(
+        f"Frames of pixel format {pix_fmt} have no plain channels; convert the clip to "
+        f"{LOSSLESS_EQUIVALENT.get(pix_fmt, 'rgb48le')} first."
+    )
 
 
 def is_rgb(pix_fmt: str) -> bool:
@@ -85,8 +96,8 @@ def is_rgb(pix_fmt: str) -> bool:
 def channels(frame: av.video.frame.VideoFrame, layout: Layout) -> list[Samples]:
     """Views of the frame's own samples; write through them only after `make_writable()`."""
     return [
-        _plane(frame, plane, layout, step)[:, first::step][:, : _width(frame, plane, layout)]
-        for plane, first, step in layout.places
+        _plane(frame, plane, layout, step)[:, first::step][:, : _width(frame, channel, layout)]
+        for channel, (plane, first, step) in enumerate(layout.places)
     ]
 
 
@@ -97,8 +108,8 @@ def _plane(frame: av.video.frame.VideoFrame, index: int, layout: Layout, step: i
     return rows.reshape(plane.height, -1)
 
 
-def _width(frame: av.video.frame.VideoFrame, plane: int, layout: Layout) -> int:
-    if plane == 0 or layout.is_rgb:
+def _width(frame: av.video.frame.VideoFrame, channel: int, layout: Layout) -> int:
+    if channel == 0 or layout.is_rgb:
         return frame.width
     return -(-frame.width >> layout.chroma_shift[0])
 
