@@ -743,6 +743,16 @@ def test_prores_and_a_named_codec_are_what_was_asked_for(tmp_path: Path) -> None
         assert len(report.times) == 12
 
 
+@pytest.mark.parametrize("pix_fmt", ["uyvy422", "yuv420p", "bgr24"])
+def test_uncompressed_pictures_lose_nothing_in_matroska(pix_fmt: str, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.avi", tmp_path / "out.mkv"
+    write_clip(source, codec="rawvideo", pix_fmt=pix_fmt, frames=4, sounds=[])
+    done = vidref(*PASS, source, "-o", output)
+    assert done.exit_code == 0, done.stderr
+    assert ("becomes ffv1" in done.stderr) == (pix_fmt == "bgr24")
+    assert judge.pixels(output, pix_fmt) == judge.pixels(source, pix_fmt)
+
+
 def test_a_lower_crf_gives_a_closer_picture(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.mp4", sounds=[])
     before = judge.pixels(source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.codec
@@ -25,6 +25,7 @@ from vidref.media.families import (
     QSCALE,
     Family,
     container_holds,
+    holds_raw,
 )
 from vidref.media.pixel_formats import choose_pixel_format
 from vidref.media.planes import is_rgb
@@ -70,7 +71,7 @@ def choose_encoding(picture: Picture, container: str, request: Request) -> Encod
     if request.lossless + request.prores + (request.codec is not None) > 1:
         raise SettingsError("Choose one of --codec, --lossless and --prores, not several.")
     wanted = _wanted(picture, request)
-    families = [wanted] if wanted else [picture.codec, *FALLBACKS]
+    families = [wanted] if wanted else [picture.codec, *_instead_of(picture.codec, container)]
     for name in families:
         encoding = _try(name, picture, container, request, asked=wanted is not None)
         if encoding:
@@ -83,6 +84,13 @@ def choose_encoding(picture: Picture, container: str, request: Request) -> Encod
         f"No encoder here writes {picture.pix_fmt} pictures as {wanted or picture.codec} into "
         f"{container}; choose an .mkv output, or another --codec."
     )
+
+
+def _instead_of(codec: str, container: str) -> tuple[str, ...]:
+    """What is tried where `codec` cannot be written: in an archive's file, what loses nothing."""
+    known: Any = av.codec.Codec(codec, "r")
+    is_archival = container == "matroska" and known.lossless and not known.lossy
+    return (("ffv1",) if is_archival else ()) + FALLBACKS
 
 
 def _wanted(picture: Picture, request: Request) -> str | None:
@@ -108,6 +116,8 @@ def _try(
     if picture.is_rgb and family.encoder == "libx264":
         family = replace(family, encoder="libx264rgb")
     if not container_holds(container, family.codec, family.encoder):
+        return None
+    if family.encoder == "rawvideo" and not holds_raw(container, picture.pix_fmt):
         return None
     pix_fmt, loss = choose_pixel_format(family, picture, exact=not asked and name != picture.codec)
     if pix_fmt is None:

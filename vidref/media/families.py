@@ -93,6 +93,14 @@ HELD = {
     "dv": {"dvvideo"},
     "nut": set(FAMILIES),
 }
+# FFmpeg writes raw pictures into Matroska only where AVI has a name for their samples.
+RAW_IN_MATROSKA = {"yuv420p", "yuvj420p", "yuv422p", "yuv411p", "yuv410p", "nv12", "gray"}
+RAW_IN_MATROSKA |= {"uyvy422", "yuyv422", "yvyu422"}
+
+
+def holds_raw(container: str, pix_fmt: str) -> bool:
+    """Whether the muxer takes uncompressed pictures of these samples."""
+    return container not in ("matroska", "webm") or pix_fmt in RAW_IN_MATROSKA
 
 
 @cache
