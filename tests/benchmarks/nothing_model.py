@@ -24,7 +24,7 @@ class Nothing:
 
     name, sha256 = "nothing", "0" * 64
     recogniser_sha256, mirrored_embeddings = None, False
-    crop_px, batch, uses_references = 512, 4, False
+    crop_px, batch, uses_references, side_by_side = 512, 4, False, True
 
     def remember(
         self, references: Sequence[Reference], weights: Sequence[float] | None = None

@@ -5,7 +5,7 @@ plan is made once beforehand; every run is a process of its own and they take tu
 whatever else the machine does hits all of them.
 
 What the whole run is compared with: the slowest stage alone, which is the network with the clip's
-own references on the threads that it has in a run (half of the cores); and what no order of work
+own references, so many calls at a time as in a run; and what no order of work
 can beat, all CPU time together over all cores. Start-up is taken off everywhere.
 `--pin` keeps every stage to one of two cores (`pinned.py`).
 """
@@ -20,12 +20,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks.pinned import in_turn
 from tests.benchmarks.streaming import WITHOUT, Run, commands, measure, write_source
 from tests.people_clips import Portrait, frames_of, write_pictures
 from tests.tool import PASS, command, environment
@@ -33,7 +35,7 @@ from vidref.faces.geometry import take_crop
 from vidref.media.frames import Frame
 from vidref.media.reader import Reader
 from vidref.model.restorer import Face
-from vidref.pipeline.cores import model_threads
+from vidref.pipeline.cores import model_share
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.plan_file import load_plan, save_plan
 from vidref.pipeline.rebuild import as_tensor
@@ -42,8 +44,8 @@ from vidref.settings import Settings
 
 SIZE = (1280, 720)
 FACE = Portrait("studio", 600, (300.0, 60.0), (0.4, 0.1))
-WITH_MODEL, WITHOUT_MODEL = "0,1,0", "1,1,0"
-"""The cores of the stages (see `pinned.py`): a model has one of two for itself."""
+WITH_MODEL, WITHOUT_MODEL = "0,*,1", "1,1,0"
+"""The cores of the stages (see `pinned.py`): calls of a model take turns in both of two."""
 SMALLER = Portrait("studio", 300, (400.0, 200.0), (0.4, 0.1))
 
 
@@ -118,11 +120,8 @@ def report(
             print(f"{name}: {taken[name][-1]}", file=sys.stderr, flush=True)
     wall = {name: statistics.median(run.wall_s for run in done) for name, done in taken.items()}
     cpu = {name: statistics.median(run.cpu_s for run in done) for name, done in taken.items()}
-    everywhere = os.sched_getaffinity(0)
-    if pinned:
-        os.sched_setaffinity(0, {1})
-    model, model_cpu = model_seconds(clip, plan, frames)
-    os.sched_setaffinity(0, everywhere)
+    calls = model_share(side_by_side=True).calls
+    model, model_cpu = model_seconds(clip, plan, frames, calls)
 
     def beyond_the_pass(seconds: dict[str, float], which: str) -> float:
         """Milliseconds a frame, start-up taken off both."""
@@ -166,7 +165,7 @@ def report(
     return "\n".join(
         [
             f"{frames} frames of {SIZE[0]}x{SIZE[1]} with one face, medians of {rounds} rounds in "
-            f"turns, the model on {model_threads()} thread(s){', pinned' * pinned}, load "
+            f"turns, {calls} calls of the model at a time{', pinned' * pinned}, load "
             f"{os.getloadavg()[0]:.1f} on {cores} cores when the last ended. In place of the "
             "model, where its cost is left out, one that computes nothing on crops of 512 px.",
             "",
@@ -196,9 +195,9 @@ def clip_with_plan(folder: Path, frames: int, face: Portrait = FACE) -> tuple[Pa
     return clip, plan
 
 
-def model_seconds(clip: Path, plan: Path, faces: int) -> tuple[float, float]:
+def model_seconds(clip: Path, plan: Path, faces: int, calls: int) -> tuple[float, float]:
     """The bundled model alone on so many faces of the clip, with the references that they have in
-    it, in calls of its own batch and on its own threads: wall and CPU time."""
+    it, in calls of its own batch, so many at a time, each on a core: wall and CPU time."""
     settings = Settings.load(None, {})
     model = open_model(settings)
     restoration = Restoration.prepare(load_plan(plan), clip, None, settings, model)
@@ -207,15 +206,21 @@ def model_seconds(clip: Path, plan: Path, faces: int) -> tuple[float, float]:
         Face(as_tensor(crop), person, context)
         for crop in islice(crops_of(clip, load_plan(plan), model.crop_px), model.batch)
     ]
-    model.restore(batch, restoration.touch.sampling)
+    call = in_turn(sorted(os.sched_getaffinity(0)), model.restore)
     walls, cpus = [], []
-    for _ in range(5):
-        begun, cpu = time.perf_counter(), time.process_time()
-        model.restore(batch, restoration.touch.sampling)
-        walls.append(time.perf_counter() - begun)
-        cpus.append(time.process_time() - cpu)
-    calls = -(-faces // model.batch)
-    return statistics.median(walls) * calls, statistics.median(cpus) * calls
+    with ThreadPoolExecutor(calls) as pool:
+
+        def some() -> list[object]:
+            return list(pool.map(call, [batch] * 3 * calls, repeat(restoration.touch.sampling)))
+
+        some()
+        for _ in range(5):
+            begun, cpu = time.perf_counter(), time.process_time()
+            some()
+            walls.append((time.perf_counter() - begun) / (3 * calls))
+            cpus.append((time.process_time() - cpu) / (3 * calls))
+    needed = -(-faces // model.batch)
+    return statistics.median(walls) * needed, statistics.median(cpus) * needed
 
 
 def crops_of(clip: Path, plan: Plan, crop_px: int) -> Iterator[np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidref.errors import ModelError
 from vidref.faces.geometry import Placement
 from vidref.faces.steady import REACH
 from vidref.media.frames import Frame
@@ -25,7 +28,7 @@ class Paler:
 
     name, sha256, recogniser_sha256 = "paler", "0" * 64, None
     mirrored_embeddings = uses_references = False
-    crop_px, batch = 64, 4
+    crop_px, batch, side_by_side = 64, 4, True
 
     def __init__(self) -> None:
         self.seen = 0
@@ -61,6 +64,7 @@ def rebuilt(
     tracks: Sequence[int] = (1,) * FRAMES,
     shown: Sequence[float] = (1.0,) * FRAMES,
     threads: int = 1,
+    calls: int = 1,
 ) -> dict[int, np.ndarray]:
     model = model or Paler()
     rebuilder = Rebuilder(
@@ -70,7 +74,7 @@ def rebuilt(
             FaceHere("p1", PLACE, tracks[frame.pts], strength, shown[frame.pts])
             for _ in range(shown[frame.pts] > 0)
         ],
-        Touch(Sampling(steps=1), threads=threads),
+        Touch(Sampling(steps=1), calls=calls, threads=threads),
     )
     stream = rebuilder.stream(frames(numbers), depth)
     return {item.pts: item.image.to_ndarray() for item in stream if isinstance(item, Frame)}
@@ -96,6 +100,47 @@ def test_the_number_of_threads_that_steady_changes_no_bit(
 ) -> None:
     shared_out = rebuilt(threads=3)
     assert all(np.array_equal(shared_out[number], whole[number]) for number in whole)
+
+
+class Hasty(Paler):
+    """Takes turns in being slow, and knows how many calls are within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.within = self.most = self.calls = 0
+        self._counting = threading.Lock()
+
+    def restore(self, faces: Sequence[Face], sampling: Sampling | None = None) -> torch.Tensor:
+        with self._counting:
+            self.calls, self.within = self.calls + 1, self.within + 1
+            self.most = max(self.most, self.within)
+            slow = self.calls % 2
+        time.sleep(0.2 * slow)
+        with self._counting:
+            self.within -= 1
+            return super().restore(faces, sampling)
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_so_many_calls_of_the_model_run_side_by_side_and_change_no_bit(
+    whole: dict[int, np.ndarray], calls: int
+) -> None:
+    model = Hasty()
+    found = rebuilt(model=model, calls=calls)
+    assert list(found) == list(whole)
+    assert all(np.array_equal(found[number], whole[number]) for number in whole)
+    assert (model.most, model.seen) == (calls, FRAMES)
+
+
+def test_a_call_that_fails_ends_the_stream_with_its_error() -> None:
+    class Failing(Hasty):
+        def restore(self, faces: Sequence[Face], sampling: Sampling | None = None) -> torch.Tensor:
+            if self.calls == 2:
+                raise ModelError("no more")
+            return super().restore(faces, sampling)
+
+    with pytest.raises(ModelError, match="no more"):
+        rebuilt(model=Failing(), calls=2)
 
 
 def test_faces_of_different_tracks_are_not_mixed(whole: dict[int, np.ndarray]) -> None:

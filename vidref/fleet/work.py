@@ -37,7 +37,6 @@ from vidref.fleet.units import (
 from vidref.media.deinterlace import CombWatch
 from vidref.media.segments import Cut
 from vidref.media.stills import is_stills
-from vidref.pipeline.cores import model_threads
 from vidref.pipeline.plan import Plan
 from vidref.pipeline.restore import NO_PACK, restore_clip, restore_pictures
 from vidref.pipeline.result import RestoreResult
@@ -145,12 +144,13 @@ class Worker:
 
         settings = here.settings
         target = plan_clip(here.source, here.output, settings)
+        model = self._model(settings)
         restoration = Restoration(
             unit.plan,
-            self._model(settings),
+            model,
             self._pack(settings),
             Evidence({}, {}),
-            touch_of(settings),
+            touch_of(settings, model),
             target.clip.picture.colour,
         )
         segments = [Path(unit.store) / f"{n:06}.segment" for n in range(len(unit.cut.segments))]
@@ -187,11 +187,9 @@ class Worker:
     def _model(self, settings: Settings) -> CropRestorer:
         """The model of these settings, computing with the threads that they name."""
         import cv2
-        import torch
 
-        from vidref.pipeline.restoration import open_model
+        from vidref.pipeline.restoration import give_threads, open_model
 
-        torch.set_num_threads(model_threads(settings.threads))
         if settings.threads:
             cv2.setNumThreads(settings.threads)  # several workers share this machine
         wanted = settings.model
@@ -200,6 +198,7 @@ class Worker:
             self._models = {}  # the one before is let go first: two might not fit
             self._prepared = None
             self._models[key] = open_model(settings)
+        give_threads(self._models[key], settings)
         return self._models[key]
 
     def _pack(self, settings: Settings) -> FacePack:

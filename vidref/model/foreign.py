@@ -38,7 +38,7 @@ class ForeignRestorer:
 
     batch = 1
     max_references = 0
-    uses_references = False
+    uses_references = side_by_side = False
 
     def __init__(self, descriptor: Any, path: Path, device: torch.device) -> None:
         self.name = f"{descriptor.architecture.name} ({path.name})"

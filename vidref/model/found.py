@@ -21,12 +21,17 @@ USUAL_BATCH = 4
 """Faces in one call of the network, unless it is told otherwise."""
 
 
+SMALL_PX = 256
+"""A network that works on pictures up to this side has too little to do for many cores."""
+
+
 @dataclass(frozen=True)
 class FoundBundle:
     """What is known of a model before it is loaded."""
 
     name: str
     sha256: str
+    side_by_side: bool
     batch: int = USUAL_BATCH
 
 
@@ -34,7 +39,13 @@ def describe_bundle(where: str) -> FoundBundle:
     """The bundle that `where` names, refused if it is damaged."""
     folder = find_bundle(where)
     digest = check_hash(folder)
-    return FoundBundle(read_header(folder / WEIGHTS).name, digest)
+    config = read_header(folder / WEIGHTS)
+    return FoundBundle(config.name, digest, is_small(config))
+
+
+def is_small(config: RestorerConfig) -> bool:
+    """Whether calls of such a network are best made side by side, each on one core."""
+    return (config.working_size or config.size) <= SMALL_PX
 
 
 def is_foreign(where: str) -> bool:

@@ -31,6 +31,9 @@ class CropRestorer(Protocol):
     batch: int
     """Faces in one call of the network; calls of other sizes are padded to it."""
     uses_references: bool
+    side_by_side: bool
+    """Whether it is so small that several calls at a time, each on one core, are the best use of a
+    processor."""
 
     def remember(
         self, references: Sequence[Reference], weights: Sequence[float] | None = None

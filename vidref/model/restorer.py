@@ -31,7 +31,7 @@ from vidref.model.clarity import clearer
 from vidref.model.context import Reference
 from vidref.model.denoiser import channels_last
 from vidref.model.fidelity import believe_input
-from vidref.model.found import USUAL_BATCH, WEIGHTS, find_bundle
+from vidref.model.found import USUAL_BATCH, WEIGHTS, find_bundle, is_small
 from vidref.model.guidance import Guidance, guided
 from vidref.model.lattice import without_lattice
 from vidref.model.noise import person_noise
@@ -131,6 +131,7 @@ class Restorer:
         self.recogniser_sha256 = identity.recogniser_sha256 if identity else None
         self.mirrored_embeddings = bool(identity and identity.normalised)
         self.device = torch.device(device)
+        self.side_by_side = self.device.type == "cpu" and is_small(network.config)
         self.network = network.eval().requires_grad_(False).to(self.device)
         channels_last(self.network.denoiser)
         self.batch, self.max_references, self.autocast = batch, max_references, autocast

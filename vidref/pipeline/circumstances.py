@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from vidref.faces.photos import find_people
-from vidref.pipeline.cores import model_threads
+from vidref.pipeline.cores import model_share
 from vidref.pipeline.late_model import KnownModel
 from vidref.pipeline.same_source import fingerprint
 from vidref.pipeline.target import Target
@@ -41,7 +41,7 @@ def circumstances(
         "vidref": __version__,
         "FFmpeg": ".".join(map(str, av.library_versions["libavcodec"])),
         "torch": version("torch"),
-        "the model's threads": str(model_threads(settings.threads)),
+        "the model's threads": str(model_share(model.side_by_side, settings.threads).threads),
         "the processor": platform.machine(),
         "the faces in one call": str(model.batch),
     }

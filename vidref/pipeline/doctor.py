@@ -14,7 +14,7 @@ import numpy as np
 
 from vidref.machine import usable_cores
 from vidref.media.families import FAMILIES, HARDWARE
-from vidref.pipeline.cores import model_threads
+from vidref.pipeline.cores import model_share
 
 PACKAGES = ("vidref", "av", "numpy", "torch", "diffusers", "insightface", "onnxruntime")
 TRIAL_FRAMES = 48
@@ -45,7 +45,8 @@ def _versions() -> dict[str, str]:
 def _devices() -> dict[str, str]:
     import torch
 
-    devices = {"cpu": f"{usable_cores()} cores, {model_threads()} used by the model"}
+    calls = model_share(side_by_side=True).calls
+    devices = {"cpu": f"{usable_cores()} cores, {calls} calls of the bundled model at a time"}
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         memory = properties.total_memory / 2**30

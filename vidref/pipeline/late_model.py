@@ -30,6 +30,9 @@ class KnownModel(Protocol):
     @property
     def batch(self) -> int: ...
 
+    @property
+    def side_by_side(self) -> bool: ...
+
 
 class LateModel:
     """The settings' model; what can be wrong with it is said at once, before long work."""

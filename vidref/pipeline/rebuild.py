@@ -65,8 +65,10 @@ class Touch:
     sampling: Sampling
     strength: float = 1.0
     shared_noise: bool = True
+    calls: int = 1
+    """So many of the model at a time."""
     threads: int = 1
-    """So many average faces over time; they change no bit."""
+    """So many average faces over time; neither changes a bit."""
 
 
 @dataclass
@@ -82,6 +84,8 @@ class _Work:
 
 
 _Busy = tuple[Item, list[_Work]]
+_Call = tuple[list[tuple[_Work, int]], list[_Busy]]
+"""Faces, each with its frame's time, and frames."""
 
 
 class Rebuilder:
@@ -142,6 +146,12 @@ class Rebuilder:
                 yield _Work(view, here, crop, None if here.strength else crop)
 
     def _restored(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
+        for those in in_order(self._run, self._calls(busy), self._touch.calls):
+            self.faces += sum(work.here.strength > 0 for _, works in those for work in works)
+            yield from those
+
+    def _calls(self, busy: Iterable[_Busy]) -> Iterator[_Call]:
+        """The faces of each call, with the frames that are done when it and those before it are."""
         held: deque[_Busy] = deque()
         waiting: list[tuple[_Work, int]] = []
         size = self._model.batch
@@ -150,18 +160,19 @@ class Rebuilder:
             if isinstance(item, Frame):
                 waiting += [(work, item.pts) for work in works if work.shown is None]
             while len(waiting) >= size:
-                self._run(waiting[:size])
-                del waiting[:size]
+                faces, waiting = waiting[:size], waiting[size:]
+                yield faces, _before(waiting, held)
             if len(held) > FRAMES_HELD and waiting:
-                self._run(waiting)
-                waiting = []
-            while held and all(work.shown is not None for work in held[0][1]):
-                yield held.popleft()
-        if waiting:
-            self._run(waiting)
-        yield from held
+                faces, waiting = waiting, []
+                yield faces, _before(waiting, held)
+            if not waiting and held:
+                yield [], _before(waiting, held)
+        yield waiting, [*held]
 
-    def _run(self, waiting: list[tuple[_Work, int]]) -> None:
+    def _run(self, call: _Call) -> list[_Busy]:
+        waiting, done = call
+        if not waiting:
+            return done
         faces = [self._face(work, pts) for work, pts in waiting]
         for (work, _), restored in zip(
             waiting, self._model.restore(faces, self._touch.sampling), strict=True
@@ -172,7 +183,7 @@ class Rebuilder:
                     f"{self._model.name} gave no picture (numbers that are not finite): "
                     "try --dtype float32, or another --model."
                 )
-        self.faces += len(faces)
+        return done
 
     def _steadied(self, busy: Iterable[_Busy]) -> Iterator[_Busy]:
         """The same with every face steadied by the frames around."""
@@ -206,6 +217,14 @@ class Rebuilder:
                 # What the first face was taken from is still there; the next may overlap with it.
                 before = new.before if number == 0 else None
                 write_rgb(image, colour, new.box, new.rgb, new.mask, before)
+
+
+def _before(waiting: list[tuple[_Work, int]], held: deque[_Busy]) -> list[_Busy]:
+    """Takes from `held` what comes before the first face that is still waiting."""
+    done: list[_Busy] = []
+    while held and not (waiting and any(work is waiting[0][0] for work in held[0][1])):
+        done.append(held.popleft())
+    return done
 
 
 _Framed = tuple[list[_Busy], list[_Work]]

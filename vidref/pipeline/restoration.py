@@ -11,7 +11,7 @@ from vidref.media.colour import Colour
 from vidref.media.frames import Frame
 from vidref.model.loading import CropRestorer, load_restorer
 from vidref.model.restorer import Sampling
-from vidref.pipeline.cores import model_threads, steadying_threads
+from vidref.pipeline.cores import model_share, steadying_threads
 from vidref.pipeline.evidence import Evidence, gather
 from vidref.pipeline.identity import IdentityWatch
 from vidref.pipeline.plan import Plan
@@ -43,7 +43,7 @@ class Restoration:
         """`pack` is one that is warm already, as `model` is."""
         pack = pack or load_pack(settings.faces.pack, settings.threads)
         evidence = gather(plan, source, colour, model, pack)
-        return cls(plan, model, pack, evidence, touch_of(settings), colour)
+        return cls(plan, model, pack, evidence, touch_of(settings, model), colour)
 
     def faces_at(self, frame: Frame) -> list[FaceHere]:
         return [
@@ -69,14 +69,20 @@ class Restoration:
 
 def open_model(settings: Settings) -> CropRestorer:
     """The model that the settings name, on the device and with the threads that they leave it."""
+    wanted = settings.model
+    model = load_restorer(wanted.where, wanted.device, wanted.dtype)
+    give_threads(model, settings)
+    return model
+
+
+def give_threads(model: CropRestorer, settings: Settings) -> None:
+    """From now on every call of the model computes with the threads that the settings leave it."""
     import torch
 
-    torch.set_num_threads(model_threads(settings.threads))
-    wanted = settings.model
-    return load_restorer(wanted.where, wanted.device, wanted.dtype)
+    torch.set_num_threads(model_share(model.side_by_side, settings.threads).threads)
 
 
-def touch_of(settings: Settings) -> Touch:
+def touch_of(settings: Settings, model: CropRestorer) -> Touch:
     """The settings in the model room's own words."""
     wanted = settings.model
     sampling = Sampling(
@@ -85,5 +91,6 @@ def touch_of(settings: Settings) -> Touch:
         fidelity=wanted.fidelity,
         seed=wanted.seed,
     )
+    calls = model_share(model.side_by_side, settings.threads).calls
     threads = steadying_threads(settings.threads)
-    return Touch(sampling, wanted.strength, wanted.noise == "shared", threads)
+    return Touch(sampling, wanted.strength, wanted.noise == "shared", calls, threads)

@@ -75,9 +75,13 @@ def in_order(do: Callable[[T], R], items: Iterable[T], threads: int) -> Generato
         return
     with ThreadPoolExecutor(threads, "vidref-worker") as pool:
         begun: deque[Future[R]] = deque()
-        for item in items:
-            begun.append(pool.submit(do, item))
-            if len(begun) > threads:
+        try:
+            for item in items:
+                begun.append(pool.submit(do, item))
+                if len(begun) > threads:
+                    yield begun.popleft().result()
+            while begun:
                 yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+        finally:
+            for waiting in begun:
+                waiting.cancel()
