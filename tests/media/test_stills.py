@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from tests import clips, judge
 from tests.tool import PASS, is_one_sentence, leftovers, vidref
+from vidref.media.tiff_tags import with_tags_of
 
 pytestmark = pytest.mark.usefixtures("judges")
 
@@ -108,6 +109,68 @@ def test_a_jpeg_made_from_a_photo_keeps_exif_and_colour_profile(
         assert np.sqrt((difference**2).mean()) < 8
         assert after.info.get("icc_profile") == before.info["icc_profile"]
         assert after.getexif().get(ARTIST) == "Somebody"
+
+
+XMP = b"<x:xmpmeta>somebody's caption</x:xmpmeta>"
+IPTC = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x78\0\x03abc"
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_coded_anew_says_all_that_it_said(mode: str, tmp_path: Path, folder: Path) -> None:
+    source, output = _photo(tmp_path / "in.jpg"), folder / "out.jpeg"
+    with Image.open(source) as photo:
+        photo.convert(mode).save(source, **photo.info | {"dpi": (300, 300)})
+    data = source.read_bytes()
+    said = _segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP) + _segment(0xED, IPTC)
+    source.write_bytes(data[:20] + said + _segment(0xFE, b"a word") + data[20:])
+    done = vidref(*PASS, source, "-o", output)
+    assert done.exit_code == 0, done.stderr
+    with Image.open(source) as before, Image.open(output) as after:
+        assert after.mode == ("RGB" if mode == "CMYK" else mode)
+        told = ("dpi", "xmp", "photoshop", "comment", "exif")
+        assert [after.info.get(k) for k in told] == [before.info[k] for k in told]
+        assert ("icc_profile" in after.info) == (mode != "CMYK")
+        difference = np.asarray(before.convert("RGB")).astype(float) - np.asarray(
+            after.convert("RGB")
+        )
+        assert np.sqrt((difference**2).mean()) < 8
+    assert ("CMYK" in done.stderr) == (mode == "CMYK")
+
+
+@pytest.mark.parametrize("is_deep", [False, True], ids=["8 bits", "16 bits"])
+def test_a_tiff_coded_anew_keeps_density_profile_and_captions(
+    is_deep: bool, tmp_path: Path, folder: Path
+) -> None:
+    source, output = tmp_path / "in.tif", folder / "out.tiff"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[ORIENTATION], tags[ARTIST], tags[700] = 6, "Somebody", XMP
+    picture = Image.fromarray((clips.picture(0, 48, 36) >> 8).astype(np.uint8))
+    picture.save(source, tiffinfo=tags, dpi=(600, 600), icc_profile=profile)
+    if is_deep:
+        deep = _sixteen_bit(tmp_path / "deep.tif").read_bytes()
+        source.write_bytes(with_tags_of(source.read_bytes(), deep))
+    done = vidref(*PASS, source, "-o", output)
+    assert done.exit_code == 0 and "Note" not in done.stderr, done.stderr
+    assert judge.pixels(output, "rgb48le") == judge.pixels(source, "rgb48le")
+    with Image.open(output) as after:
+        assert after.info["dpi"] == (600, 600)
+        assert after.info["icc_profile"] == profile
+        assert after.tag_v2[700] == XMP
+        assert after.tag_v2[ARTIST] == "Somebody" and after.tag_v2[ORIENTATION] == 6
+
+
+def test_pages_that_are_left_out_are_told(tmp_path: Path, folder: Path) -> None:
+    source = tmp_path / "scan.tif"
+    page = Image.fromarray((clips.picture(0, 48, 36) >> 8).astype(np.uint8))
+    page.save(source, save_all=True, append_images=[page])
+    done = vidref(*PASS, source, "-o", folder / "scan.png")
+    assert done.exit_code == 0
+    assert "only the first of its 2 pages" in done.stderr
 
 
 def test_transparency_and_grey_survive_another_format(tmp_path: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ format) keeps its sample format where the new format can hold it, and its colour
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from collections.abc import Iterator
@@ -22,7 +23,9 @@ from PIL import Image, UnidentifiedImageError
 
 from vidref.errors import InputError, OutputError, UnsupportedStreamError
 from vidref.media.containers import local_file
+from vidref.media.jpeg_segments import with_segments_of
 from vidref.media.pixel_formats import encoder_formats, nearest_format
+from vidref.media.tiff_tags import has_more_below, with_tags_of
 
 if TYPE_CHECKING:
     import av.video.frame
@@ -55,6 +58,8 @@ FORMATS = {
     ".jp2": StillFormat("jpeg2000", (("pred", "dwt53"), ("format", "jp2"))),
 }
 # 8-bit pictures go through Pillow, which keeps EXIF and colour profile in all of these.
+JPEG_SUFFIXES, TIFF_SUFFIXES = {".jpg", ".jpeg"}, {".tif", ".tiff"}
+SAY_ALL = JPEG_SUFFIXES | {".png"}
 PILLOW_FORMATS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG"},
     ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
@@ -141,47 +146,90 @@ def _decode(path: Path) -> av.video.frame.VideoFrame:
 
 
 def _encode(still: Still, target: Path, suffix: str) -> str | None:
-    """Write the picture with its EXIF and colour profile; the sentence tells what got lost."""
-    tags = _tags(still.path)
-    if suffix in PILLOW_FORMATS and _is_8_bit(still.image):
-        _encode_with_pillow(still.image, target, suffix, tags)
-        return None
-    data = _encode_with_ffmpeg(still.image, suffix)
-    if suffix in (".jpg", ".jpeg"):
-        data = _with_exif(data, tags.get("exif", b""))
-    target.write_bytes(data)
-    if tags and suffix not in (".jpg", ".jpeg", ".png"):
-        return f"{still.path.name}: its EXIF and colour profile cannot be written to {suffix}."
-    return None
+    """Write the picture with what its file says beside it; the sentence tells what got lost."""
+    lost, tags = _left_behind(still.path), _tags(still.path)
+    is_deep = any(component.bits > 8 for component in still.image.format.components)
+    if suffix in JPEG_SUFFIXES:
+        target.write_bytes(_jpeg(still, tags))
+    elif suffix in PILLOW_FORMATS and not is_deep:
+        _encode_with_pillow(still.image, target, PILLOW_FORMATS[suffix], tags)
+    else:
+        target.write_bytes(_encode_with_ffmpeg(still.image, suffix))
+    if {suffix, still.path.suffix.lower()} <= TIFF_SUFFIXES:
+        original = still.path.read_bytes()
+        target.write_bytes(with_tags_of(original, target.read_bytes()))
+        if is_deep and has_more_below(original):
+            lost.append("its EXIF block cannot be written")
+    elif (
+        (is_deep or suffix not in PILLOW_FORMATS)
+        and suffix not in SAY_ALL
+        and not tags.keys().isdisjoint(("exif", "icc_profile"))
+    ):
+        lost.append(f"its EXIF and colour profile cannot be written to {suffix}")
+    return f"{still.path.name}: {'; '.join(lost)}." if lost else None
 
 
-def _tags(path: Path) -> dict[str, bytes]:
-    """EXIF and colour profile, for Pillow's `save`; empty for formats it does not read."""
+def _jpeg(still: Still, tags: dict[str, Any]) -> bytes:
+    if still.image.format.name == "gray":  # FFmpeg's encoder has no picture without colours
+        file = io.BytesIO()
+        _encode_with_pillow(still.image, file, {"format": "JPEG", "quality": 98}, tags)
+        data = file.getvalue()
+    else:
+        data = _encode_with_ffmpeg(still.image, ".jpg")
+    if still.path.suffix.lower() in JPEG_SUFFIXES:
+        return with_segments_of(still.path.read_bytes(), data, not _is_cmyk(still.path))
+    return _with_exif(data, tags.get("exif", b"")) if still.image.format.name != "gray" else data
+
+
+def _left_behind(path: Path) -> list[str]:
+    """What no result can hold, where there is such a thing."""
+    lost = []
+    if _is_cmyk(path):
+        lost.append("its printing colours (CMYK) become RGB, without their colour profile")
     try:
         with Image.open(path) as picture:
-            tags = {"exif": picture.getexif().tobytes()} if picture.getexif() else {}
-            profile = picture.info.get("icc_profile")
-            return {**tags, "icc_profile": profile} if profile else tags
+            pages = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
+    except (UnidentifiedImageError, OSError):
+        pages = 1
+    return [*lost, f"only the first of its {pages} pages is kept"] if pages > 1 else lost
+
+
+def _is_cmyk(path: Path) -> bool:
+    try:
+        with Image.open(path) as picture:
+            return picture.mode == "CMYK"
+    except (UnidentifiedImageError, OSError):
+        return False
+
+
+def _tags(path: Path) -> dict[str, Any]:
+    """EXIF, colour profile and density, for Pillow's `save`; empty for formats it does not read."""
+    try:
+        with Image.open(path) as picture:
+            tags: dict[str, Any] = {}
+            if picture.getexif():
+                tags["exif"] = picture.getexif().tobytes()
+            for name in ("icc_profile", "dpi"):
+                if picture.info.get(name) and (name == "dpi" or picture.mode != "CMYK"):
+                    tags[name] = picture.info[name]
+            return tags
     except (UnidentifiedImageError, OSError):
         return {}
 
 
-def _is_8_bit(image: av.video.frame.VideoFrame) -> bool:
-    return all(component.bits <= 8 for component in image.format.components)
-
-
 def _encode_with_pillow(
-    image: av.video.frame.VideoFrame, target: Path, suffix: str, tags: dict[str, bytes]
+    image: av.video.frame.VideoFrame,
+    target: Path | io.BytesIO,
+    form: dict[str, Any],
+    tags: dict[str, Any],
 ) -> None:
     has_alpha = any(component.is_alpha for component in image.format.components)
     is_grey = image.format.name in ("gray", "ya8", "monob", "monow")
     kind = "rgba" if has_alpha else "rgb24"
     picture = Image.fromarray(image.to_ndarray(format=kind))
     if is_grey:
-        picture = picture.convert("LA" if has_alpha and suffix != ".webp" else "L")
-    options: dict[str, Any] = dict(PILLOW_FORMATS[suffix])
-    form = options.pop("format")
-    picture.save(target, form, **options, **tags)
+        picture = picture.convert("LA" if has_alpha and form["format"] != "WEBP" else "L")
+    picture.save(target, **form, **tags)
 
 
 def _encode_with_ffmpeg(image: av.video.frame.VideoFrame, suffix: str) -> bytes:
