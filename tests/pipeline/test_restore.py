@@ -110,21 +110,23 @@ def test_only_the_faces_change_and_everything_else_keeps_every_sample(
     assert changed > 50_000
 
 
-def test_queues_and_segments_leave_no_trace_in_the_picture(
+def test_queues_segments_and_cores_leave_no_trace_in_the_picture(
     arguments: list[str | Path], tmp_path: Path
 ) -> None:
     variants = {
         "usual": {},
         "short": {"job": {"segment_s": 0.5}},
         "narrow": {"queue_frames": 1, "model": {"batch": 1}},
+        "one core": {"threads": 1},
+        "more": {"threads": 5},
     }
     for name, settings in variants.items():
         config = tmp_path / f"{name}.yaml"
         config.write_text(json.dumps(settings))
         done = vidref(*arguments, "--lossless", "-o", tmp_path / f"{name}.mkv", "--config", config)
         assert done.exit_code == 0, done.stderr
-    assert same_frames(tmp_path / "usual.mkv", tmp_path / "short.mkv")
-    assert same_frames(tmp_path / "usual.mkv", tmp_path / "narrow.mkv")
+    for name in variants:
+        assert same_frames(tmp_path / "usual.mkv", tmp_path / f"{name}.mkv"), name
 
 
 SHORT = "job: {segment_s: 0.24}\n"
