@@ -203,6 +203,17 @@ def test_the_readable_rest_is_kept_and_the_loss_is_counted(
     _says_what_is_missing(source, output, words)
 
 
+def test_a_dv_capture_that_was_cut_off_is_kept_up_to_there(tmp_path: Path, folder: Path) -> None:
+    source = tmp_path / "tape.avi"
+    write_clip(source, codec="dvvideo", size=(720, 576), frames=8, sounds=[])
+    whole = judge.pixels(source)
+    _cut(source)
+    done = vidref(*PASS, source, "-o", folder / "out.mkv", "--lossless")
+    assert done.exit_code == 0 and "1 packets could not be decoded" in done.stderr, done.stderr
+    kept = judge.pixels(folder / "out.mkv")
+    assert len(kept) == len(whole) // 2 and whole.startswith(kept)
+
+
 def _says_what_is_missing(source: Path, output: Path, words: str) -> None:
     """A warning with a figure in it, unless ffmpeg finds nothing wrong with the input either."""
     found = subprocess.run(

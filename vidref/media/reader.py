@@ -44,13 +44,6 @@ if TYPE_CHECKING:
 SEEK_MARGIN_S = Fraction(2)
 # Where a jump lands too late (files without an index are searched by guesses), further back.
 ENTRY_MARGINS_S = (Fraction(0), Fraction(5), Fraction(60))
-# What decoders say of damage; raw pictures that are too short are an "argument" to theirs.
-UNDECODABLE = (
-    av.error.InvalidDataError,
-    av.error.EOFError,
-    av.error.ArgumentError,
-    av.error.PatchWelcomeError,
-)
 
 
 class Reader:
@@ -306,7 +299,10 @@ class Reader:
             return []
         try:
             frames: list[av.video.frame.VideoFrame] = self._decoder.decode(packet)
-        except UNDECODABLE:
+        except av.error.FFmpegError as error:
+            # Decoders name damage as they like: invalid data, a wrong argument, no permission (DV).
+            if isinstance(error, MemoryError):
+                raise
             self.damage.undecodable_packets += packet is not None
             return []
         return frames
