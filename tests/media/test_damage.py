@@ -119,6 +119,15 @@ def test_what_is_not_a_clip_is_refused_in_one_sentence(
     assert leftovers(folder) == [] and judge.sha256(source) == before
 
 
+@pytest.mark.parametrize("suffix", [".heic", ".HEIF", ".avif"])
+def test_a_photo_of_a_kind_that_is_not_read_is_not_called_damaged(
+    suffix: str, tmp_path: Path, folder: Path
+) -> None:
+    photo = tmp_path / f"photo{suffix}"
+    photo.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    _refused(vidref(*PASS, photo, "-o", folder / "out.jpg"), "does not read", suffix, ".jpg")
+
+
 def test_a_missing_file_is_named(tmp_path: Path, folder: Path) -> None:
     _refused(vidref(*PASS, tmp_path / "gone.mp4", "-o", folder / "out.mp4"), "gone.mp4")
     assert leftovers(folder) == []
@@ -398,8 +407,8 @@ def test_a_file_is_not_an_output_folder(source: Path, folder: Path) -> None:
 
 
 def test_an_unknown_container_is_refused(source: Path, folder: Path) -> None:
-    _refused(vidref(*PASS, source, "-o", folder / "out.docx"), "docx")
-    _refused(vidref(*PASS, source, "-o", folder / "out"))
+    _refused(vidref(*PASS, source, "-o", folder / "out.docx"), ".docx files are not written")
+    _refused(vidref(*PASS, source, "-o", folder / "out"), "no container is named")
     assert leftovers(folder) == []
 
 

@@ -73,7 +73,7 @@ class Reporter:
             click.echo(json.dumps(facts), err=facts.get("output") == "-")
         elif not self._quiet:
             for name, value in facts.items():
-                if name != "warnings":
+                if name != "warnings" and value is not None:
                     click.echo(f"{name}: {value}", err=True)
 
 

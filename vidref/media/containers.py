@@ -84,9 +84,8 @@ def muxer_for(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in MUXERS:
         known = " ".join(sorted(MUXERS))
-        raise OutputError(
-            f"{path} does not say which container to write; end its name in one of: {known}."
-        )
+        words = f"{suffix} files are not written" if suffix else "no container is named"
+        raise OutputError(f"{path}: {words}; give the result (-o) a name in one of: {known}.")
     return MUXERS[suffix]
 
 

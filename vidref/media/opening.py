@@ -17,6 +17,7 @@ from vidref.media.probe import is_cover_art
 if TYPE_CHECKING:
     import av.video.stream
 
+UNREAD_PHOTOS = {".heic", ".heif", ".hif", ".avif"}
 INVENT_TIMES = 1  # AVFMT_FLAG_GENPTS
 
 
@@ -27,6 +28,11 @@ def open_input(source: Path | None) -> av.container.InputContainer:
             raise InputError(f"{name} does not exist; check the path.")
         if source.is_dir():
             raise InputError(f"{name} is a folder without pictures; give a clip or a photo.")
+        if source.suffix.lower() in UNREAD_PHOTOS:
+            raise InputError(
+                f"{name}: vidref does not read {source.suffix} photos; save it as .jpg, .png or "
+                ".tif, and give that."
+            )
         if source.stat().st_size == 0:
             raise InputError(f"{name} is empty (0 bytes); copy it again from its source.")
     try:
