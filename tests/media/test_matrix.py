@@ -203,8 +203,6 @@ SUBTITLED = (
     "-metadata:s:s:1", "language=jpn", "-disposition:s:0", "default",
     "-disposition:s:1", "forced",
 )  # fmt: skip
-# FFV1 has no frame header for it and PyAV no way to write it into the container, so it is said.
-NO_LIGHT = (("light metadata", "mastering"),)
 NO_CAPTIONS = (("captions", "caption"),)
 TWO_VOICES = [
     Sound(language="eng", title="Director"),
@@ -386,7 +384,6 @@ CASES = [
             colour=clips.HDR10,
             options={"x265-params": f"{X265['x265-params']}:{MASTERING}"},
         ),
-        lossless_loses=NO_LIGHT,
     ),
     Case(
         "hdr10 mp4",
@@ -397,11 +394,8 @@ CASES = [
             colour=clips.HDR10,
             options={"x265-params": f"{X265['x265-params']}:{MASTERING}"},
         ),
-        lossless_loses=NO_LIGHT,
     ),
-    Case(
-        "hdr10 av1, told by the container alone", ".mkv", _container_light, lossless_loses=NO_LIGHT
-    ),
+    Case("hdr10 av1, told by the container alone", ".mkv", _container_light),
     Case(
         "hlg mp4",
         ".mp4",

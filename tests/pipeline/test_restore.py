@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.clips import SRT, remux, write_text
 from tests.stand_in import save_stand_in
 from tests.tool import (
     ROOT,
@@ -477,6 +478,18 @@ def test_what_cannot_work_is_refused_before_any_work(
         assert done.exit_code == 2, words
         assert is_one_sentence(done.stderr) and words in done.stderr, done.stderr
     assert leftovers(tmp_path, empty, strange) == []
+
+
+def test_a_container_that_cannot_hold_a_stream_is_refused_before_any_work(
+    source: Path, model: Path, tmp_path: Path
+) -> None:
+    lines = write_text(tmp_path / "lines.srt", SRT)
+    talk = remux(source, tmp_path / "talk.mkv", "-i", lines)
+    for more in ([], ["--dry-run"]):
+        done = vidref("restore", talk, "--model", model, "-o", tmp_path / "out.mp4", *more)
+        assert done.exit_code == 2
+        assert is_one_sentence(done.stderr) and "subrip" in done.stderr, done.stderr
+    assert leftovers(tmp_path, lines, talk) == []
 
 
 @pytest.mark.slow

@@ -40,6 +40,7 @@ MPEG2_RATES = (
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 60)),
 )
 MPEG4_LARGEST_CLOCK = 65535
+SAYS_LIGHT = ("libx265", "libsvtav1")  # the encoders that can be told HDR's light levels
 
 
 @dataclass(frozen=True)
@@ -188,20 +189,9 @@ def _options(
         os.environ.setdefault("SVT_LOG", "1")  # it prints its banner from C, past every switch
     if family.encoder == "libsvtav1" and picture.hdr:
         options["svtav1-params"] = ":".join(picture.hdr.svtav1_params())
-    notes += _hdr_losses(family, picture)
-    return options, notes
-
-
-def _hdr_losses(family: Family, picture: Picture) -> list[str]:
-    notes = []
-    if picture.hdr and family.encoder not in ("libx265", "libsvtav1"):
-        notes.append(
-            f"{family.codec} has no route for the HDR mastering metadata: colours are kept, the "
-            "mastering display and light levels are not (--codec hevc keeps them)."
-        )
     for kind in picture.hdr.dynamic:
         notes.append(f"The {kind} metadata of each frame cannot be written and is left out.")
-    return notes
+    return options, notes
 
 
 def _prores_profile(picture: Picture) -> str:

@@ -1,12 +1,13 @@
-"""The shape of the pixels in a Matroska file, which FFmpeg's muxer can only be told through a field
-that PyAV does not offer.
+"""The shape of the pixels and HDR's light levels in a Matroska file, which FFmpeg's muxer can only
+be told through fields that PyAV does not offer.
 
 So room is kept in the track's header, by a long placeholder behind its name, and once the file is
-written that room is exchanged for the display size. No byte outside this one track header moves.
+written that room is exchanged for them. No byte outside this one track header moves.
 """
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,14 +15,18 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidref.errors import OutputError
+from vidref.media.hdr import HdrMetadata
 
-PLACEHOLDER = " (room for the display size)"
+PLACEHOLDER = " (room for the display size and the light levels)" + 140 * "."
 HEADER_BYTES = 1 << 22  # attachments may stand before the tracks; their headers do not
 
 SEGMENT, TRACKS, TRACK_ENTRY = 0x18538067, 0x1654AE6B, 0xAE
 NAME, VIDEO, VOID, CRC = 0x536E, 0xE0, 0xEC, 0xBF
 DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 UNIT_PIXELS, UNIT_ASPECT = 0, 3
+COLOUR, MOST_LIGHT, MEAN_LIGHT, MASTERING = 0x55B0, 0x55BC, 0x55BD, 0x55D0
+# Within it: x and y of red, green, blue and white; then the brightest and the darkest.
+FIRST_CHROMATICITY, BRIGHTEST, DARKEST = 0x55D1, 0x55D9, 0x55DA
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,16 @@ class Element:
     end: int
 
 
-def set_pixel_shape(path: Path, width: int, height: int, sample_aspect: Fraction) -> None:
-    """Exchange the placeholder in the picture's track for its display size."""
+def complete_track(
+    path: Path, size: tuple[int, int], sample_aspect: Fraction | None, light: HdrMetadata | None
+) -> None:
+    """Exchange the placeholder in the picture's track for its display size and its light levels."""
     with path.open("r+b") as file:
         head = bytearray(file.read(HEADER_BYTES))
         tracks = _find_tracks(head)
         for entry in _children(head, tracks):
             if entry.id == TRACK_ENTRY:
-                body = _reshaped(head, entry, width, height, sample_aspect)
+                body = _completed(head, entry, size, sample_aspect, light)
                 if body is not None:
                     head[entry.content : entry.end] = body
                     break
@@ -63,8 +70,12 @@ def display_size(width: int, height: int, sample_aspect: Fraction) -> tuple[int,
     return aspect.numerator, aspect.denominator, UNIT_ASPECT
 
 
-def _reshaped(
-    head: bytearray, entry: Element, width: int, height: int, sample_aspect: Fraction
+def _completed(
+    head: bytearray,
+    entry: Element,
+    size: tuple[int, int],
+    sample_aspect: Fraction | None,
+    light: HdrMetadata | None,
 ) -> bytes | None:
     """The entry's new content, of the same length; None if this is not the picture's track."""
     placeholder = PLACEHOLDER.encode()
@@ -77,25 +88,50 @@ def _reshaped(
             name = bytes(head[child.content : child.end])[: -len(placeholder)]
             raw = _element(NAME, name) if name else b""
         elif child.id == VIDEO:
-            kept = [
-                bytes(head[part.start : part.end])
-                for part in _children(head, child)
-                if part.id not in (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT)
-            ]
-            wide, high, unit = display_size(width, height, sample_aspect)
-            kept += [
-                _element(DISPLAY_WIDTH, _number(wide)),
-                _element(DISPLAY_HEIGHT, _number(high)),
-            ]
-            if unit != UNIT_PIXELS:
-                kept.append(_element(DISPLAY_UNIT, _number(unit)))
-            raw = _element(VIDEO, b"".join(kept))
+            kept = {part.id: bytes(head[part.start : part.end]) for part in _children(head, child)}
+            if sample_aspect is not None:
+                kept = _reshaped(kept, size, sample_aspect)
+            if light is not None:
+                colour = next((part for part in _children(head, child) if part.id == COLOUR), None)
+                said = bytes(head[colour.content : colour.end]) if colour else b""
+                kept[COLOUR] = _element(COLOUR, said + _light_levels(light))
+            raw = _element(VIDEO, b"".join(kept.values()))
         parts.append(raw)
     if not is_ours:
         return None
     body = b"".join(parts)
     spare = entry.end - entry.content - len(body)
-    return body + _element(VOID, bytes(spare - 2))
+    return body + _void(spare)
+
+
+def _reshaped(
+    kept: dict[int, bytes], size: tuple[int, int], sample_aspect: Fraction
+) -> dict[int, bytes]:
+    wide, high, unit = display_size(*size, sample_aspect)
+    new = {
+        DISPLAY_WIDTH: _element(DISPLAY_WIDTH, _number(wide)),
+        DISPLAY_HEIGHT: _element(DISPLAY_HEIGHT, _number(high)),
+    }
+    if unit != UNIT_PIXELS:
+        new[DISPLAY_UNIT] = _element(DISPLAY_UNIT, _number(unit))
+    ours = (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT)
+    return {number: raw for number, raw in kept.items() if number not in ours} | new
+
+
+def _light_levels(light: HdrMetadata) -> bytes:
+    """The content of a colour element, as far as it is of light."""
+    said = []
+    if light.max_content_light is not None:
+        said.append(_element(MOST_LIGHT, _number(light.max_content_light)))
+        said.append(_element(MEAN_LIGHT, _number(light.max_frame_average_light or 0)))
+    if light.mastering is not None:
+        display = light.mastering
+        points = [value for point in (*display.primaries, display.white) for value in point]
+        numbers = {FIRST_CHROMATICITY + i: value for i, value in enumerate(points)}
+        numbers |= {BRIGHTEST: display.max_luminance, DARKEST: display.min_luminance}
+        floats = (_element(k, struct.pack(">d", float(v))) for k, v in numbers.items())
+        said.append(_element(MASTERING, b"".join(floats)))
+    return b"".join(said)
 
 
 def _find_tracks(head: bytearray) -> Element:
@@ -127,6 +163,11 @@ def _element(element_id: int, content: bytes) -> bytes:
     length = next(n for n in range(1, 9) if size < (1 << 7 * n) - 1)
     header = element_id.to_bytes((element_id.bit_length() + 7) // 8, "big")
     return header + (size | 1 << 7 * length).to_bytes(length, "big") + content
+
+
+def _void(size: int) -> bytes:
+    """Room of so many bytes, at least 9; its own length takes 8 of them."""
+    return bytes([VOID]) + (size - 9 | 1 << 56).to_bytes(8, "big") + bytes(size - 9)
 
 
 def _number(value: int) -> bytes:

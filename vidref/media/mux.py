@@ -7,6 +7,7 @@ not its business.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from fractions import Fraction
@@ -22,11 +23,12 @@ from vidref.media import containers
 from vidref.media.avi_header import mend_sound_headers
 from vidref.media.encoders import Encoding
 from vidref.media.frames import Passing
-from vidref.media.matroska import set_pixel_shape
+from vidref.media.matroska import complete_track
 from vidref.media.outline import lay_out, refuse_misfits
 from vidref.media.packet_times import PassingOrder
 from vidref.media.picture_encoder import cannot_encode, reason
 from vidref.media.scheduling import own_scheduling
+from vidref.media.silence import Silence, refuse_late_sound
 from vidref.media.statement import statement_key
 from vidref.media.unfinished import UnfinishedFile
 
@@ -64,6 +66,12 @@ class OutputTimes:
         return number, 1
 
 
+def check_fit(reader: Reader, muxer: str, drop: frozenset[int]) -> None:
+    """Refuse, before any work, what this container cannot hold, or not in time."""
+    refuse_misfits(reader, muxer, drop)
+    refuse_late_sound(reader, muxer, _time_shift(reader, muxer), drop)
+
+
 class Mux:
     """The file (or standard output) with its header written, waiting for packets."""
 
@@ -83,9 +91,11 @@ class Mux:
         `statement` is what the file shall say of itself; `extradata` is that of packets which
         were encoded elsewhere.
         """
-        refuse_misfits(reader, muxer, drop)
+        check_fit(reader, muxer, drop)
         self.target = target
         self.times = OutputTimes(reader, muxer)
+        self._silence = Silence(muxer)
+        self._picture_end = Fraction(0)
         self._muxer = muxer
         self._clip = reader.clip
         self._encoding = encoding
@@ -117,6 +127,7 @@ class Mux:
         packet.pts, packet.dts, packet.duration = times
         packet.time_base = self.times.time_base
         packet.stream = self._outline.video
+        self._picture_end = max(self._picture_end, (times[0] + times[2]) * self.times.time_base)
         self.guard(self._output.mux_one, packet)
 
     def copy(self, item: Passing) -> None:
@@ -133,6 +144,8 @@ class Mux:
                 packet.dts = None if packet.dts is None else packet.dts - ticks
             if not self._order.keep(packet, item.stream_index, stream.type):
                 return
+        for silent in self._silence.before(packet, stream):
+            self.guard(self._output.mux_one, silent)
         packet.stream = stream
         try:
             self._output.mux_one(packet)
@@ -147,14 +160,17 @@ class Mux:
     def finish(self) -> None:
         """Write the index, and put the file in its place."""
         assert self._output is not None
+        for stream in self._outline.copies.values():
+            for silent in self._silence.after(self._picture_end, stream):
+                self.guard(self._output.mux_one, silent)
         self.guard(self._output.close)
         if self._file is None:
             sys.stdout.buffer.flush()
             return
-        if self._outline.needs_pixel_shape:
-            picture = self._clip.picture
-            shape = picture.sample_aspect or Fraction(1)
-            set_pixel_shape(self._file.path, picture.width, picture.height, shape)
+        shape, light = self._outline.pixel_shape, self._outline.light
+        if shape or light:
+            size = self._clip.picture.width, self._clip.picture.height
+            complete_track(self._file.path, size, shape, light)
         if self._muxer == "avi":
             mend_sound_headers(self._file.path, self._copied)
         self._file.keep()
@@ -171,7 +187,7 @@ class Mux:
 
     def notes(self) -> list[str]:
         """Sentences that the user must hear about this file."""
-        notes = [*self._notes, *self._outline.notes]
+        notes = [*self._notes, *self._outline.notes, *self._silence.notes()]
         if self._unreadable:
             notes.append(
                 f"{self._unreadable} damaged packets of sound or subtitles in {self._clip.name} "
@@ -259,7 +275,18 @@ def _time_shift(reader: Reader, muxer: str) -> Fraction:
         return reader.origin
     if containers.is_clocked(reader.clip.container) and muxer not in containers.CLOCKED:
         return _earliest(reader.container)
+    if muxer in containers.CONSTANT_RATE_ONLY:
+        return _start_in_frames(reader, containers.output_time_base(muxer, reader.clip.picture))
     return Fraction(0)
+
+
+def _start_in_frames(reader: Reader, tick: Fraction) -> Fraction:
+    """Where nothing can begin late, frame 0 is the first after all sound has begun to count."""
+    video, earliest = reader.video, _earliest(reader.container)
+    if earliest <= 0 or video.start_time is None or video.time_base is None:
+        return Fraction(0)
+    start = video.start_time * video.time_base
+    return start - math.ceil((start - earliest) / tick) * tick
 
 
 def _earliest(container: av.container.InputContainer) -> Fraction:

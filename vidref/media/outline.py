@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from vidref.errors import UnsupportedStreamError
 from vidref.media import containers
-from vidref.media.encoders import Encoding, colour_options
+from vidref.media.encoders import SAYS_LIGHT, Encoding, colour_options
+from vidref.media.hdr import HdrMetadata
 from vidref.media.matroska import PLACEHOLDER
 from vidref.media.probe import Clip, Picture, is_cover_art
 
@@ -29,7 +30,8 @@ class Outline:
 
     video: av.video.stream.VideoStream
     copies: dict[int, av.stream.Stream] = field(default_factory=dict)
-    needs_pixel_shape: bool = False
+    pixel_shape: Fraction | None = None
+    light: HdrMetadata | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -113,7 +115,11 @@ def _add_picture(
     if picture.display_matrix:
         stream.set_display_matrix(picture.display_matrix)
     outline = Outline(stream)
-    _keep_pixel_shape(outline, stream, picture, muxer, encoding, output.file is None)
+    is_file = output.file is None
+    _keep_pixel_shape(outline, picture, muxer, encoding, is_file)
+    _keep_light(outline, picture, muxer, encoding, is_file)
+    if outline.pixel_shape or outline.light:
+        stream.metadata["title"] = stream.metadata.get("title", "") + PLACEHOLDER
     return outline
 
 
@@ -147,18 +153,32 @@ def set_up_encoder(
 
 
 def _keep_pixel_shape(
-    outline: Outline, stream: Any, picture: Picture, muxer: str, encoding: Encoding, is_file: bool
+    outline: Outline, picture: Picture, muxer: str, encoding: Encoding, is_file: bool
 ) -> None:
     """Pixels that are not square must stay so; some containers need help, some cannot."""
     if picture.sample_aspect in (None, 1) or muxer in containers.MOV_FAMILY:
         return
     if muxer in ("matroska", "webm") and is_file:
-        outline.needs_pixel_shape = True
-        stream.metadata["title"] = stream.metadata.get("title", "") + PLACEHOLDER
+        outline.pixel_shape = picture.sample_aspect
     elif encoding.family not in containers.SHAPE_IN_STREAM:
         outline.notes.append(
             f"{muxer} does not keep the shape of the pixels ({picture.sample_aspect}) of "
             f"{encoding.family} here; an .mkv or .mov file does."
+        )
+
+
+def _keep_light(
+    outline: Outline, picture: Picture, muxer: str, encoding: Encoding, is_file: bool
+) -> None:
+    """HDR light levels that the encoder has no word for: Matroska has."""
+    if not picture.hdr or encoding.encoder in SAYS_LIGHT:
+        return
+    if muxer in ("matroska", "webm") and is_file:
+        outline.light = picture.hdr
+    else:
+        outline.notes.append(
+            f"{encoding.family} has no route for the HDR mastering metadata: colours are kept, the "
+            "mastering display and light levels are not (an .mkv file keeps them, or --codec hevc)."
         )
 
 

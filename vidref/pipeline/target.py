@@ -11,6 +11,7 @@ from vidref.errors import OutputError
 from vidref.media.containers import MUXERS, can_hold, muxer_for
 from vidref.media.encoders import Encoding, Request, choose_encoding
 from vidref.media.frames import Part, Span
+from vidref.media.mux import check_fit
 from vidref.media.probe import Clip
 from vidref.media.reader import Reader
 from vidref.settings import Settings
@@ -90,4 +91,5 @@ def decide(reader: Reader, output: Path, settings: Settings) -> Target:
                 f"{reader.clip.name} has no stream {unknown[0]} that could be left out; "
                 f"it has {', '.join(map(str, reader.clip.streams))}."
             )
+    check_fit(reader, container, dropped)
     return Target(reader.clip, container, encoding, dropped)
