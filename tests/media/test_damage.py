@@ -412,6 +412,14 @@ def test_an_unknown_container_is_refused(source: Path, folder: Path) -> None:
     assert leftovers(folder) == []
 
 
+def test_a_name_too_long_for_what_lies_beside_it_is_refused_before_any_work(
+    source: Path, folder: Path
+) -> None:
+    faces = ("restore", source, "--dry-run")
+    _refused(vidref(*faces, "-o", folder / f"{'ö' * 117}.mp4"), "238 bytes")
+    assert vidref(*faces, "-o", folder / f"{'ö' * 116}n.mp4").exit_code == 0
+
+
 def test_a_device_is_not_replaced_by_a_file(source: Path, tmp_path: Path) -> None:
     """`-o /dev/null` must never rename a film over the device; here a pipe stands for it."""
     pipe = tmp_path / "pipe.mkv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vidref.media.reader import Reader
 from vidref.settings import Settings
 
 PIPE = Path("-")
+LONGEST_NAME = 255 - len("..json.vidref-part")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ def check_target(source: Path, output: Path, overwrite: bool) -> None:
         return
     if not output.parent.is_dir():
         raise OutputError(f"The folder {output.parent} does not exist; create it first.")
+    length = len(os.fsencode(output.name))
+    if length > LONGEST_NAME:
+        raise OutputError(
+            f"{output.name} is a name of {length} bytes; give one of at most {LONGEST_NAME}, for "
+            "unfinished files lie beside it under longer ones."
+        )
     if output.exists():
         if not (output.is_file() or output.is_dir()):
             raise OutputError(f"{output} is not a file but a device or pipe; name a file, or -.")
