@@ -12,6 +12,8 @@ from PIL import Image, ImageCms, TiffImagePlugin
 
 from tests import clips, judge
 from tests.tool import PASS, is_one_sentence, leftovers, vidref
+from vidref.media.colour import Colour, check_convertible
+from vidref.media.stills import read_stills, write_still
 from vidref.media.tiff_tags import with_tags_of
 
 pytestmark = pytest.mark.usefixtures("judges")
@@ -162,6 +164,19 @@ def test_a_tiff_coded_anew_keeps_density_profile_and_captions(
         assert after.info["icc_profile"] == profile
         assert after.tag_v2[700] == XMP
         assert after.tag_v2[ARTIST] == "Somebody" and after.tag_v2[ORIENTATION] == 6
+
+
+@pytest.mark.parametrize("mode", ["P", "1"])
+def test_few_colours_are_read_as_any_others(mode: str, tmp_path: Path) -> None:
+    source = tmp_path / "in.png"
+    Image.fromarray((clips.picture(0, 48, 36) >> 8).astype(np.uint8)).convert(mode).save(source)
+    (still,) = read_stills([source])
+    kind = "gray" if mode == "1" else "rgb24"
+    assert still.image.format.name == kind
+    check_convertible(kind, Colour.of_frame(still.image))
+    write_still(still, tmp_path / "out.tif", ".tif")
+    with Image.open(source) as before, Image.open(tmp_path / "out.tif") as after:
+        assert np.array_equal(before.convert("RGB"), after.convert("RGB"))
 
 
 def test_pages_that_are_left_out_are_told(tmp_path: Path, folder: Path) -> None:

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.clips import SRT, remux, write_text
+from tests.clips import SRT, Colour, remux, write_clip, write_photo, write_text
 from tests.stand_in import save_stand_in
 from tests.tool import (
     ROOT,
@@ -490,6 +490,25 @@ def test_a_container_that_cannot_hold_a_stream_is_refused_before_any_work(
         assert done.exit_code == 2
         assert is_one_sentence(done.stderr) and "subrip" in done.stderr, done.stderr
     assert leftovers(tmp_path, lines, talk) == []
+
+
+def test_pictures_that_cannot_be_converted_are_refused_before_any_work(
+    model: Path, tmp_path: Path
+) -> None:
+    odd = write_clip(tmp_path / "odd.mkv", colour=Colour(1, 1, 8, False), frames=3)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    write_photo(frames / "1.png")
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", frames / "1.png", "-pix_fmt", "gbrpf32le",
+         frames / "2.exr"],
+        check=True,
+    )  # fmt: skip
+    for source, output, words in ((odd, "out.mkv", "matrix 8"), (frames, "out", "2.exr")):
+        done = vidref("restore", source, "--model", model, "-o", tmp_path / output)
+        assert done.exit_code == 2
+        assert is_one_sentence(done.stderr) and words in done.stderr, done.stderr
+    assert leftovers(tmp_path, odd, frames) == []
 
 
 @pytest.mark.slow

@@ -136,6 +136,13 @@ def write_rgb(
         _add(view, delta, layout)
 
 
+def check_convertible(pix_fmt: str, colour: Colour) -> None:
+    """Refuse frames that `read_rgb` could not read, before there are any."""
+    layout = layout_of(pix_fmt)
+    if not (layout.is_rgb or layout.is_grey):
+        matrix_of(colour, HD_HEIGHT)
+
+
 def matrix_of(colour: Colour, height: int) -> tuple[float, float]:
     """(Kr, Kb) of the picture; an untagged one is BT.709 from 720 lines up and BT.601 below."""
     number = usual_matrix(height) if colour.matrix == UNSPECIFIED else colour.matrix

@@ -82,7 +82,7 @@ def layout_of(pix_fmt: str) -> Layout:
 
 def _no_plain_channels(pix_fmt: str) -> InputError:
     return InputError(
-        f"Frames of pixel format {pix_fmt} have no plain channels; convert the clip to "
+        f"Frames of pixel format {pix_fmt} have no plain channels; convert them to "
         f"{LOSSLESS_EQUIVALENT.get(pix_fmt, 'rgb48le')} first."
     )
 

@@ -138,11 +138,20 @@ def _decode(path: Path) -> av.video.frame.VideoFrame:
             frame = next(container.decode(video=0))
             if frame.is_corrupt:
                 raise InputError(f"{path} cannot be read: {remedy}.")
-            return frame
+            return _with_plain_channels(frame)
     except PermissionError as error:
         raise InputError(f"{path} may not be read; check its permissions.") from error
     except (av.error.FFmpegError, OSError, StopIteration, IndexError) as error:
         raise InputError(f"{path} cannot be read: {remedy}.") from error
+
+
+def _with_plain_channels(frame: av.video.frame.VideoFrame) -> av.video.frame.VideoFrame:
+    """The same samples without a palette, and with a byte for each that had a bit."""
+    name = frame.format.name
+    if name == "pal8":
+        alpha = bytes(frame.planes[1])[3::4]
+        return frame.reformat(format="rgb24" if min(alpha) == 255 else "rgba")
+    return frame.reformat(format="gray") if name in ("monob", "monow") else frame
 
 
 def _encode(still: Still, target: Path, suffix: str) -> str | None:

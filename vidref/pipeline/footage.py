@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from vidref.errors import SettingsError
+from vidref.errors import InputError, SettingsError
 from vidref.media.access import FrameAccess
+from vidref.media.colour import Colour, check_convertible
 from vidref.media.frames import Frame, Span
 from vidref.media.reader import Reader
 from vidref.media.scenes import SIDE, CutDetector, looks_cut, thumbnail
@@ -82,6 +83,8 @@ class _Clip:
     def views(self) -> Generator[View, None, None]:
         with Reader(self._source, self._span, self._threads, self._deinterlace) as reader:
             self._clip = reader.clip
+            picture = reader.clip.picture
+            _check_readable(self._source, picture.pix_fmt, picture.colour)
             self.total = frames_expected(reader)
             frames = (item for item in reader if isinstance(item, Frame))
             decoded = run_ahead(frames, AHEAD)
@@ -127,6 +130,7 @@ class _Stills:
         with closing(run_ahead(read_stills(self._paths), 1)) as stills:
             for index, still in enumerate(stills):
                 image = still.image
+                _check_readable(still.path, image.format.name, Colour.of_frame(image))
                 small = thumbnail(image)
                 size = (image.width, image.height)
                 begins = before is None or before[0] != size or looks_cut(before[1], small)
@@ -162,6 +166,14 @@ class _Stills:
 def usable_aspect(told: Fraction | None) -> Fraction:
     """What a file says of its pixels' shape; none of tape, DVD or anamorphic film goes beyond."""
     return told if told and Fraction(1, 3) <= told <= 3 else Fraction(1)
+
+
+def _check_readable(path: Path, pix_fmt: str, colour: Colour) -> None:
+    """Refused now, by name, and not when the face is to be rebuilt."""
+    try:
+        check_convertible(pix_fmt, colour)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def images_at(
