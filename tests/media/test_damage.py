@@ -218,7 +218,7 @@ def test_a_dv_capture_that_was_cut_off_is_kept_up_to_there(tmp_path: Path, folde
     whole = judge.pixels(source)
     _cut(source)
     done = vidref(*PASS, source, "-o", folder / "out.mkv", "--lossless")
-    assert done.exit_code == 0 and "1 packets could not be decoded" in done.stderr, done.stderr
+    assert done.exit_code == 0 and "1 packet could not be decoded" in done.stderr, done.stderr
     kept = judge.pixels(folder / "out.mkv")
     assert len(kept) == len(whole) // 2 and whole.startswith(kept)
 

@@ -10,13 +10,15 @@ import pytest
 from tests import judge
 from tests.clips import Sound, ffmpeg, write_clip
 from tests.tool import PASS, is_one_sentence, vidref
+from vidref.media.frames import Frame
+from vidref.media.reader import Reader
 
 pytestmark = pytest.mark.usefixtures("judges")
 
 FRAMES, RATE = 14, 48_000
 HOW = {
-    ".mxf": {"codec": "mpeg2video", "pix_fmt": "yuv422p"},
-    ".avi": {"codec": "mpeg2video", "pix_fmt": "yuv422p"},
+    ".mxf": {"codec": "mpeg2video", "pix_fmt": "yuv422p", "b_frames": 0},
+    ".avi": {"codec": "mpeg2video", "pix_fmt": "yuv422p", "b_frames": 0},
     ".dv": {"codec": "dvvideo", "size": (720, 576)},
 }
 
@@ -81,3 +83,18 @@ def test_a_clip_that_begins_late_begins_at_once_where_nothing_can_begin_late(
     times = judge.probe(output).times
     assert len(times) == FRAMES and times[0] == 0
     assert np.array_equal(_heard(output), _heard(source))
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mxf"])
+def test_sound_a_part_of_a_frame_ahead_is_no_change_of_rate(suffix: str, tmp_path: Path) -> None:
+    early = write_clip(tmp_path / "early.mov", frames=FRAMES, sounds=[], **HOW[suffix])  # type: ignore[arg-type]
+    source, output = tmp_path / "in.mkv", tmp_path / f"out{suffix}"
+    ffmpeg(
+        "-itsoffset", "0.023", "-i", early, "-f", "lavfi", "-i", f"sine=440:r={RATE}:d=0.6",
+        "-map", "0", "-map", "1", "-c:v", "copy", "-c:a", "pcm_s16le", source,
+    )  # fmt: skip
+    done = vidref(*PASS, source, "-o", output)
+    assert done.exit_code == 0, done.stderr
+    with Reader(output) as reader:
+        numbers = [item.pts for item in reader if isinstance(item, Frame)]
+    assert numbers == list(range(FRAMES))

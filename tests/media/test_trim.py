@@ -183,3 +183,24 @@ def test_a_part_that_is_nowhere_is_refused(
     done = vidref(*PASS, source, "-o", tmp_path / "out.mkv", *arguments)
     assert done.exit_code == 2
     assert is_one_sentence(done.stderr) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("start", ["0.1", "0.109", "0.119"])
+@pytest.mark.parametrize(
+    ("suffix", "how"),
+    [
+        (".avi", {"codec": "mpeg4"}),
+        (".mxf", {"codec": "mpeg2video", "pix_fmt": "yuv422p"}),
+        (".dv", {"codec": "dvvideo", "size": (720, 576)}),
+    ],
+)
+def test_a_part_may_begin_between_two_frames_where_only_frames_are_counted(
+    suffix: str, how: dict[str, object], start: str, tmp_path: Path
+) -> None:
+    source = tmp_path / f"in{suffix}"
+    write_clip(source, sounds=[Sound("pcm_s16le")], **how)  # type: ignore[arg-type]
+    output = tmp_path / f"out{suffix}"
+    done = vidref(*PASS, source, "-o", output, "--start", start)
+    assert done.exit_code == 0, done.stderr
+    times = judge.probe(output).times
+    assert times[0] == 0 and len(times) == 12 - 3

@@ -47,14 +47,14 @@ class Damage:
 
     def sentence(self, name: str) -> str | None:
         """What to tell the user, or nothing."""
-        counts = {
-            "the file is damaged or cut off in {} places": self.broken_places,
-            "{} packets could not be decoded": self.undecodable_packets,
-            "{} frames are damaged": self.corrupt_frames,
-            "{} frames had no usable timestamp": self.untimed_frames,
-            "the clock was set anew {} times and now runs on": self.clock_jumps,
-        }
-        parts = [text.format(count) for text, count in counts.items() if count]
+        counts = [
+            (self.broken_places, "the file is damaged or cut off in {} place{s}"),
+            (self.undecodable_packets, "{} packet{s} could not be decoded"),
+            (self.corrupt_frames, "{} damaged frame{s}"),
+            (self.untimed_frames, "{} frame{s} had no usable timestamp"),
+            (self.clock_jumps, "the clock was set anew {} time{s} and now runs on"),
+        ]
+        parts = [text.format(n, s="" if n == 1 else "s") for n, text in counts if n]
         if self.ended_early:
             parts.append("it ends early")
         return f"{name}: {', '.join(parts)}; everything readable was kept." if parts else None

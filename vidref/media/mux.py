@@ -48,13 +48,18 @@ class OutputTimes:
         self._clip = reader.clip
         self._muxer = muxer
         self._last_number: int | None = None
+        # A trim, or sound that is ahead, seldom puts the first frame on the grid of frames.
+        first = ((reader.first_pts or 0) * reader.clip.picture.time_base - self.shift) / (
+            self.time_base
+        )
+        self._beside_grid = first - math.floor(first + Fraction(1, 16))
 
     def of(self, pts: int, duration: int) -> tuple[int, int]:
         """(pts, duration) in the output of a frame with these in the source, in frame order."""
         base = self._clip.picture.time_base
         if self._muxer not in containers.CONSTANT_RATE_ONLY:
             return pts - round(self.shift / base), duration
-        exact = (pts * base - self.shift) / self.time_base
+        exact = (pts * base - self.shift) / self.time_base - self._beside_grid
         number = round(exact)
         stands_still = self._last_number is not None and number <= self._last_number
         if stands_still or abs(exact - number) > containers.RATE_TOLERANCE:
@@ -276,17 +281,8 @@ def _time_shift(reader: Reader, muxer: str) -> Fraction:
     if containers.is_clocked(reader.clip.container) and muxer not in containers.CLOCKED:
         return _earliest(reader.container)
     if muxer in containers.CONSTANT_RATE_ONLY:
-        return _start_in_frames(reader, containers.output_time_base(muxer, reader.clip.picture))
+        return max(Fraction(0), _earliest(reader.container))  # nothing in them can begin late
     return Fraction(0)
-
-
-def _start_in_frames(reader: Reader, tick: Fraction) -> Fraction:
-    """Where nothing can begin late, frame 0 is the first after all sound has begun to count."""
-    video, earliest = reader.video, _earliest(reader.container)
-    if earliest <= 0 or video.start_time is None or video.time_base is None:
-        return Fraction(0)
-    start = video.start_time * video.time_base
-    return start - math.ceil((start - earliest) / tick) * tick
 
 
 def _earliest(container: av.container.InputContainer) -> Fraction:
