@@ -65,7 +65,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_an_end_before_the_start_and_a_preview_with_an_end_are_refused() -> None:
-    with pytest.raises(SettingsError, match="after --start"):
+    with pytest.raises(SettingsError, match=r"^--end must lie after --start\.$"):
         Settings.load(flags={"span.start": "10", "span.end": "5"})
     with pytest.raises(SettingsError, match="not both"):
         Settings.load(flags={"span.preview": "10", "span.end": "5"})

@@ -246,5 +246,6 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
     message = first["msg"].removeprefix("Value error, ")
-    name = f"The setting {where}" if where else "The settings"
-    return f"{name} cannot be {first.get('input')!r}: {message}." if where else f"{message}."
+    if not where or isinstance(first.get("input"), dict):  # a rule about several settings
+        return f"{message}."
+    return f"The setting {where} cannot be {first.get('input')!r}: {message}."
