@@ -122,6 +122,7 @@ def report(
     cpu = {name: statistics.median(run.cpu_s for run in done) for name, done in taken.items()}
     calls = model_share(side_by_side=True).calls
     model, model_cpu = model_seconds(clip, plan, frames, calls)
+    on_one, _ = model_seconds(clip, plan, frames, 1)
 
     def beyond_the_pass(seconds: dict[str, float], which: str) -> float:
         """Milliseconds a frame, start-up taken off both."""
@@ -140,6 +141,8 @@ def report(
     rows = [
         (f"whole run against its slowest stage alone (the model: {model:.1f} s)",
          "1.10", f"{whole / slowest:.2f} ({whole:.1f} s)"),
+        (f"the same against the model alone on one core ({on_one:.1f} s)",
+         "", f"{whole / on_one:.2f}"),
         (f"the same against all CPU time together over {cores} cores ({bound:.1f} s)",
          "1.10", f"{whole / bound:.2f}"),
         ("the whole run less the model alone, ms a frame",
