@@ -52,6 +52,38 @@ print(heaps() - before)
 """
 
 
+APART = """
+import numpy as np
+from vidref.pipeline.memory import large_apart
+
+def resident():
+    with open("/proc/self/statm") as told:
+        return int(told.read().split()[1]) * 4096 / 2**20
+
+if not large_apart():
+    raise SystemExit(3)
+for _ in range(3):
+    # free, they would teach malloc to take such blocks from the heap
+    np.ones(2 * 2**20)
+pairs = [(np.ones(2 * 2**20), np.ones(20_000)) for _ in range(4)]
+large, between = map(list, zip(*pairs))
+del pairs
+held = resident()
+del large
+print(held - resident())
+"""
+
+
+def test_a_large_block_leaves_the_process_when_it_is_free() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", APART], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 3:
+        pytest.skip("memory is managed by another library than glibc here")
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 60
+
+
 def test_threads_that_make_pictures_share_a_heap() -> None:
     done = subprocess.run(
         [sys.executable, "-c", HEAPS], capture_output=True, text=True, check=False

@@ -28,7 +28,7 @@ from vidref.model.loading import CropRestorer
 from vidref.model.restorer import Face, PersonContext, Sampling
 from vidref.pipeline.cores import short_turns
 from vidref.pipeline.identity import IdentityWatch
-from vidref.pipeline.memory import give_back_free
+from vidref.pipeline.memory import give_back_free, large_apart
 from vidref.pipeline.square_view import SquareView, colour_of, look
 from vidref.pipeline.stream import in_order, run_ahead
 
@@ -109,6 +109,7 @@ class Rebuilder:
 
     def stream(self, items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         """The same items in the same order; at most `depth` wait between two stages."""
+        large_apart()
         with short_turns():
             yield from self._through(items, depth)
 
