@@ -212,12 +212,16 @@ def test_the_readable_rest_is_kept_and_the_loss_is_counted(
     _says_what_is_missing(source, output, words)
 
 
-def test_a_dv_capture_that_was_cut_off_is_kept_up_to_there(tmp_path: Path, folder: Path) -> None:
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_a_dv_capture_that_was_cut_off_is_kept_up_to_there(
+    threads: str, tmp_path: Path, folder: Path
+) -> None:
     source = tmp_path / "tape.avi"
     write_clip(source, codec="dvvideo", size=(720, 576), frames=8, sounds=[])
     whole = judge.pixels(source)
     _cut(source)
-    done = vidref(*PASS, source, "-o", folder / "out.mkv", "--lossless")
+    output = folder / "out.mkv"
+    done = vidref(*PASS, source, "-o", output, "--lossless", "--threads", threads)
     assert done.exit_code == 0 and "1 packet could not be decoded" in done.stderr, done.stderr
     kept = judge.pixels(folder / "out.mkv")
     assert len(kept) == len(whole) // 2 and whole.startswith(kept)

@@ -297,13 +297,26 @@ class Reader:
     def _decode(self, packet: av.packet.Packet[Any] | None) -> list[av.video.frame.VideoFrame]:
         if packet is not None and packet.size == 0:
             return []
+        if packet is not None and packet.is_corrupt and self._decoder.codec.intra_only:
+            # An error takes all frames of its call with it, also those that threads still held.
+            return [*self._emptied(), *self._decode_one(packet), *self._emptied()]
+        return self._decode_one(packet)
+
+    def _emptied(self) -> list[av.video.frame.VideoFrame]:
+        """What the decoder still holds; after that it takes packets again."""
+        frames = self._decode_one(None)
+        self._decoder.flush_buffers()
+        return frames
+
+    def _decode_one(self, packet: av.packet.Packet[Any] | None) -> list[av.video.frame.VideoFrame]:
         try:
             frames: list[av.video.frame.VideoFrame] = self._decoder.decode(packet)
         except av.error.FFmpegError as error:
             # Decoders name damage as they like: invalid data, a wrong argument, no permission (DV).
             if isinstance(error, MemoryError):
                 raise
-            self.damage.undecodable_packets += packet is not None
+            is_end = packet is None and isinstance(error, av.error.EOFError)
+            self.damage.undecodable_packets += not is_end
             return []
         return frames
 
