@@ -74,32 +74,25 @@ print(held - resident())
 """
 
 
-def test_a_large_block_leaves_the_process_when_it_is_free() -> None:
+def said_by(program: str) -> str:
+    """What it prints in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", APART], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     if done.returncode == 3:
         pytest.skip("memory is managed by another library than glibc here")
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) > 60
+    return done.stdout
+
+
+def test_a_large_block_leaves_the_process_when_it_is_free() -> None:
+    assert float(said_by(APART)) > 60
 
 
 def test_threads_that_make_pictures_share_a_heap() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HEAPS], capture_output=True, text=True, check=False
-    )
-    if done.returncode == 3:
-        pytest.skip("memory is managed by another library than glibc here")
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == 0
+    assert int(said_by(HEAPS)) == 0
 
 
 def test_what_lies_free_between_kept_pictures_can_be_given_back() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", BETWEEN], capture_output=True, text=True, check=False
-    )
-    if done.returncode == 3:
-        pytest.skip("memory is managed by another library than glibc here")
-    assert done.returncode == 0, done.stderr
-    held, left = map(float, done.stdout.split())
+    held, left = map(float, said_by(BETWEEN).split())
     assert held > 50 and left < 35
