@@ -57,9 +57,9 @@ FORMATS = {
     ".exr": StillFormat("exr"),
     ".jp2": StillFormat("jpeg2000", (("pred", "dwt53"), ("format", "jp2"))),
 }
-# 8-bit pictures go through Pillow, which keeps EXIF and colour profile in all of these.
 JPEG_SUFFIXES, TIFF_SUFFIXES = {".jpg", ".jpeg"}, {".tif", ".tiff"}
 SAY_ALL = JPEG_SUFFIXES | {".png"}
+# 8-bit pictures go through Pillow, which keeps EXIF and colour profile in all of these.
 PILLOW_FORMATS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG"},
     ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},

@@ -64,15 +64,16 @@ class Aligner(nn.Module):
 
     def __init__(self, config: AlignerConfig, channels: int, place: int) -> None:
         super().__init__()
-        self.reach, self.place, self.widths = 2 * config.reach, place, config.widths
-        widths = config.widths
+        self.reach, widths = 2 * config.reach, config.widths
+        # channels of face, reference, likeness and place
+        self.parts = [widths[0], widths[0], (2 * REACH + 1) ** 2, place]
         # one pair of eyes for what is damaged and one for what is not
         self.face, self.reference = (
             nn.Sequential(nn.Conv2d(channels, widths[0], 1), ResidualBlock(widths[0]))
             for _ in range(2)
         )
         self.compare = nn.ModuleList(nn.Conv2d(widths[0], COMPARED, 1) for _ in range(2))
-        self.enter = nn.Conv2d(2 * widths[0] + place + (2 * REACH + 1) ** 2, widths[0], 3, 1, 1)
+        self.enter = nn.Conv2d(sum(self.parts), widths[0], 3, 1, 1)
         self.down = nn.ModuleList(
             nn.Sequential(ResidualBlock(fine), nn.Conv2d(fine, coarse, 3, 2, 1))
             for fine, coarse in pairwise(widths)
@@ -93,13 +94,11 @@ class Aligner(nn.Module):
         return Known(self._entering(1, features), self.compare[1](features))
 
     def _entering(self, part: int, features: Tensor) -> Tensor:
-        """The first layer's share of one part of what it sees: face, reference, likeness, place.
+        """The first layer's share of one of the `parts` that it sees.
 
         A layer is a sum over its channels, and not every part is another for every pair.
         """
-        width, place = self.widths[0], self.place
-        sizes = [width, width, (2 * REACH + 1) ** 2, place]
-        weights = torch.split(self.enter.weight, sizes, 1)
+        weights = torch.split(self.enter.weight, self.parts, 1)
         return functional.conv2d(features, weights[part], padding=1)
 
     def forward(self, z_lq: Tensor, known: Known, place: Tensor) -> Tensor:

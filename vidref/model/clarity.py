@@ -27,8 +27,7 @@ def clearer(restored: Tensor, added: Sequence[float]) -> Tensor:
     """Restored faces with so much of each of their bands added; the finest first."""
     if not any(added):
         return restored
-    clear = restored * (1 + added[0])
-    # a blur is where one band ends and the next begins
-    for deviation, finer, coarser in zip(BANDS_PX, added, (*added[1:], 0.0), strict=True):
-        clear.add_(low_pass(restored, deviation), alpha=coarser - finer)
+    clear = restored.clone()
+    for share, band in zip(added, bands(restored), strict=True):
+        clear.add_(band, alpha=share)
     return clear

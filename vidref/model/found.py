@@ -19,8 +19,6 @@ FOREIGN = (".pth", ".pt", ".ckpt", ".safetensors")
 """The suffixes of other people's face models, which `foreign.py` loads."""
 USUAL_BATCH = 4
 """Faces in one call of the network, unless it is told otherwise."""
-
-
 SMALL_PX = 256
 """A network that works on pictures up to this side has too little to do for many cores."""
 
