@@ -11,7 +11,7 @@ from vidref.model.bundle import RestorerNetwork
 from vidref.model.context import Reference
 from vidref.model.restorer import Face, Restorer
 from vidref.model.separable import low_pass, resized
-from vidref.model.texture import filled_up, filled_up_finest, grey, likeness
+from vidref.model.texture import filled_up, filled_up_finest, grey, in_place, likeness
 
 SIZE = 128
 STILL, ONLY = torch.zeros(1, 2, 8, 8), torch.ones(1, 8, 8)
@@ -28,8 +28,8 @@ def fine(image: Tensor) -> Tensor:
     return image - low_pass(image, 1.5)
 
 
-def filled(face: Tensor, photograph: Tensor) -> Tensor:
-    return filled_up_finest(face, grey(photograph[None]), STILL, ONLY)
+def filled(face: Tensor, photograph: Tensor, shifts: Tensor = STILL) -> Tensor:
+    return filled_up_finest(face[None], in_place(grey(photograph[None]), shifts, ONLY))[0]
 
 
 def test_a_soft_face_gets_half_of_the_detail_its_photograph_has() -> None:
@@ -75,7 +75,7 @@ def test_detail_follows_the_shifts() -> None:
     aside = torch.zeros(1, 2, 8, 8)
     aside[:, 0] = 2 * 4 / SIZE
     moved_away = torch.roll(sharp, 4, 2)
-    found = filled_up_finest(soft, grey(moved_away[None]), aside, ONLY)
+    found = filled(soft, moved_away, aside)
     assert (found - filled(soft, sharp))[..., 20:-20].abs().max() < 0.02
 
 

@@ -24,6 +24,7 @@ from vidref.model.config import RestorerConfig
 from vidref.model.context import CompositeContext
 from vidref.model.denoiser import Denoiser, coordinates
 from vidref.model.found import CARD, HASH, WEIGHTS, check_hash, find_bundle, read_header
+from vidref.model.grain import Grain
 
 
 class RestorerNetwork(nn.Module):
@@ -39,6 +40,7 @@ class RestorerNetwork(nn.Module):
         if config.aligner:
             place = 4 * config.denoiser.coordinates
             self.aligner = Aligner(config.aligner, config.codec.channels, place)
+        self.grain = Grain(config.grain) if config.grain else None
 
     def bring(self, z_lq: Tensor, references: Tensor) -> Moved:
         """References (B, N, 3, S, S) in place of the degraded faces of latents `z_lq`."""

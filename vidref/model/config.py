@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vidref.errors import SettingsError
 
@@ -21,6 +21,9 @@ FACE_SIZE = 512
 BANDS_PX = (1.0, 2.0, 4.0)
 """Deviations of the blurs between which a face's bands of detail lie (clarity.py), at the size the
 network works at."""
+
+GRAIN_PX = (0.6, 1.2, 2.4)
+"""The same for the finest detail, at the size of the crop (grain.py)."""
 
 
 class Sizes(BaseModel):
@@ -86,6 +89,23 @@ class AlignerConfig(Sizes):
     widths: tuple[int, ...] = (48, 64, 96, 96)
     reach: float = Field(default=0.3, gt=0, le=1)
     """The farthest that a point of a reference may be moved, in widths of the face square."""
+
+
+class GrainConfig(Sizes):
+    """The finest detail, at the whole size (grain.py)."""
+
+    width: int = 48
+    blocks: int = 2
+    coordinates: int = Field(default=4, ge=0)
+    shares: tuple[float, ...] = (0.4, 0.4, 0.3)
+    """So much of what a face lacks of each band is added; measured with the weights."""
+
+    @field_validator("shares")
+    @classmethod
+    def _one_each(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if len(shares) != len(GRAIN_PX):
+            raise ValueError(f"grain.shares has {len(GRAIN_PX)} shares, one for each band")
+        return shares
 
 
 class IdentityConfig(Sizes):
@@ -171,6 +191,8 @@ class RestorerConfig(Sizes):
     context: ContextConfig
     aligner: AlignerConfig | None = None
     """None: references speak through their tokens alone, as in the paper."""
+    grain: GrainConfig | None = None
+    """None: what is finer than the network's own size comes from the crop and photographs alone."""
     diffusion: DiffusionConfig
     clarity: tuple[float, ...] = ()
     """So much of each band of detail is added to what the network makes (clarity.py); measured with
@@ -194,6 +216,8 @@ class RestorerConfig(Sizes):
             raise ValueError("denoiser.person is for new U-Nets and needs context.identity")
         if len(self.clarity) not in (0, len(BANDS_PX)):
             raise ValueError(f"clarity has {len(BANDS_PX)} shares, one for each band, or none")
+        if self.grain and not self.working_size:
+            raise ValueError("grain is for restorers that work at less than the crop's size")
         if self.size % (self.working_size or self.size):
             raise ValueError("size must be a multiple of working_size")
         return self

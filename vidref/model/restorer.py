@@ -37,7 +37,7 @@ from vidref.model.lattice import without_lattice
 from vidref.model.noise import person_noise
 from vidref.model.sampler import Solver, build_scheduler, sample
 from vidref.model.separable import resized
-from vidref.model.texture import filled_up, filled_up_finest, grey
+from vidref.model.texture import filled_up, filled_up_finest, grey, in_place
 from vidref.weights import recorded_hashes
 
 Combine = Literal["concatenated", "average", "weighted"]
@@ -134,6 +134,8 @@ class Restorer:
         self.side_by_side = self.device.type == "cpu" and is_small(network.config)
         self.network = network.eval().requires_grad_(False).to(self.device)
         channels_last(self.network.denoiser)
+        if self.network.grain is not None:
+            channels_last(self.network.grain)
         self.batch, self.max_references, self.autocast = batch, max_references, autocast
 
     @classmethod
@@ -250,7 +252,8 @@ class Restorer:
             restored = without_lattice(restored, seen, 2 * self.config.codec.factor)
         restored = clearer(restored, self.config.clarity)
         if seen.shape != crops.shape:
-            restored = self._at_full_size(restored, seen, crops, brought[: len(faces)])
+            whole = self._at_full_size(restored, seen, crops, brought[: len(faces)])
+            restored = self._finished(whole, crops, brought[: len(faces)], faces, sampling.seed)
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
 
     def _brought(
@@ -312,9 +315,28 @@ class Restorer:
             one = slice(row, row + 1)
             now = restored[one] if own is None else filled_up(restored[one], own.shown)
             whole[one] += resized(now - seen[one], self.config.size)
+        return whole
+
+    def _finished(
+        self,
+        whole: Tensor,
+        crops: Tensor,
+        brought: Sequence[Brought | None],
+        faces: Sequence[Face],
+        seed: int,
+    ) -> Tensor:
+        """The finest detail: what the photographs in place show, then what is drawn."""
+        for row, (own, face) in enumerate(zip(brought, faces, strict=True)):
+            one = slice(row, row + 1)
+            photographed = None
             if own is not None:
                 share = shares(own.found.fit, own.weights)[0]
-                whole[row] = filled_up_finest(whole[row], own.whole, own.found.shifts[0], share)
+                photographed = in_place(own.whole, own.found.shifts[0], share)
+                whole[one] = filled_up_finest(whole[one], photographed)
+            if self.network.grain is not None:
+                whole[one] += self.network.grain.added(
+                    whole[one], crops[one], photographed, seed, face.person
+                )
         return whole
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:

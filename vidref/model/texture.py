@@ -50,17 +50,20 @@ def filled_up(working: Tensor, shown: Shown) -> Tensor:
     return working
 
 
-def filled_up_finest(face: Tensor, photographs: Tensor, shifts: Tensor, share: Tensor) -> Tensor:
-    """A restored face (3, S, S) with the finest its photographs show.
+def in_place(photographs: Tensor, shifts: Tensor, share: Tensor) -> Tensor:
+    """All photographs of a face in one grey picture (1, 1, S, S).
 
     They come in grey and as they lie (N, 1, S, S); `shifts` (N, 2, h, w) put them in place, and
     `share` (N, h, w) says how much each place takes of each.
     """
-    size = face.shape[-1]
     # lines between pixels would blur what this is about
     placed = moved(photographs, shifts, "bicubic")[:, 0]
-    theirs = (placed * enlarged(share[None], size)[0]).sum(0)
-    return face + lacking(grey(face[None]), theirs[None, None], 0, 1.0)[0]
+    return (placed * enlarged(share[None], placed.shape[-1])[0]).sum(0)[None, None]
+
+
+def filled_up_finest(face: Tensor, photographed: Tensor) -> Tensor:
+    """A restored face (1, 3, S, S) with the finest that its photographs, `in_place`, show."""
+    return face + lacking(grey(face), photographed, 0, 1.0)
 
 
 def lacking(own: Tensor, theirs: Tensor, finest_px: float, scale: float) -> Tensor:

@@ -6,6 +6,7 @@ one would have.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,11 @@ class Pairing:
         groups = self.by_person.values()
         self.with_others = [i for group in groups if len(group) > 1 for i in group]
         self.all = list(range(len(photos)))
+
+    def only(self, fit: Sequence[bool]) -> None:
+        """Draw targets, and strangers, from these photographs alone."""
+        self.all = [i for i in self.all if fit[i]]
+        self.with_others = [i for i in self.with_others if fit[i]]
 
     def choose(self, count: int, generator: torch.Generator) -> Choice:
         """A batch of `count` targets."""

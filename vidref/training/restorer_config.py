@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -156,15 +156,20 @@ def read_training_config(path: Path, changes: dict[str, object] | None = None) -
         raise SettingsError(f"{path}: not a training configuration: it should be a table.")
     if isinstance(values.get("restorer"), str):
         values["restorer"] = read_config(path.parent / values["restorer"]).model_dump()
-    for dotted, value in (changes or {}).items():
-        *parents, last = dotted.split(".")
-        place = values
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
+    put_in(values, changes or {})
     if values.get("recogniser") == "bundled":
         values["recogniser"] = BUNDLED_RECOGNISER
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
         raise SettingsError(f"{path}: not a training configuration: {problem(error)}.") from error
+
+
+def put_in(values: dict[str, Any], changes: dict[str, object]) -> None:
+    """Values by dotted key, in place."""
+    for dotted, value in changes.items():
+        *parents, last = dotted.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
