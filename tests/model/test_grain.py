@@ -11,11 +11,12 @@ from vidref.errors import SettingsError
 from vidref.model.bundle import RestorerNetwork
 from vidref.model.config import GrainConfig, parse_config
 from vidref.model.grain import Grain, carriers, detail, strengths
-from vidref.model.restorer import Face, Restorer
+from vidref.model.restorer import Face, Restorer, Sampling
 from vidref.model.separable import resized
 
 SIZE = 128
 SHARES = (0.5, 0.4, 0.3)
+HALF = Sampling(grain=0.5)
 Shares = tuple[float, float, float]
 
 
@@ -98,6 +99,8 @@ def test_a_restorer_adds_it_in_grey_for_each_face_alone() -> None:
     # where no colour was cut off at black or white
     free = (torch.maximum(found.abs(), before.abs())[0] < 1).all(0)
     assert torch.allclose(added[0, 0][free], added[0, 1][free], atol=1e-5)
+    half = with_it.restore([Face(crops[0], "ada", with_it.remember([reference(1)]))], HALF)
+    assert torch.allclose((half - before)[0, 0][free], 0.5 * added[0, 0][free], atol=1e-5)
     assert torch.equal(found, restored(with_it, 0, 1)[:1])
 
 

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 SHARED = (
     *("sure", "people", "min_face", "max_faces", "detect_every", "faces", "model", "fidelity"),
-    *("strength", "steps", "seed", "noise", "combine", "device", "dtype", "batch", "restart"),
+    *(
+        "strength",
+        "grain",
+        "steps",
+        "seed",
+        "noise",
+        "combine",
+        "device",
+        "dtype",
+        "batch",
+        "restart",
+    ),
     *("start", "end", "preview", "codec", "crf", "preset", "lossless", "prores", "drop"),
     *("deinterlace", "overwrite", "threads"),
 )

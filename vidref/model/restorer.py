@@ -52,6 +52,7 @@ class Sampling:
     combine: concatenated puts the tokens of all references into one evaluation; average is the
     paper's plain mean over references; weighted the same mean with the references' weights.
     start: below 1, begin at the noised degraded crop. fidelity: see `fidelity.py`.
+    grain: how much of what is measured, see `grain.py`.
     """
 
     steps: int = 4
@@ -59,6 +60,7 @@ class Sampling:
     guidance: Guidance = field(default_factory=Guidance)
     start: float = 1.0
     fidelity: float = 0.0
+    grain: float = 1.0
     solver: Solver = "ddim"
     seed: int = 2024
 
@@ -253,7 +255,7 @@ class Restorer:
         restored = clearer(restored, self.config.clarity)
         if seen.shape != crops.shape:
             whole = self._at_full_size(restored, seen, crops, brought[: len(faces)])
-            restored = self._finished(whole, crops, brought[: len(faces)], faces, sampling.seed)
+            restored = self._finished(whole, crops, brought[: len(faces)], faces, sampling)
         return believe_input(restored, crops, sampling.fidelity)[: len(faces)].cpu()
 
     def _brought(
@@ -323,7 +325,7 @@ class Restorer:
         crops: Tensor,
         brought: Sequence[Brought | None],
         faces: Sequence[Face],
-        seed: int,
+        sampling: Sampling,
     ) -> Tensor:
         """The finest detail: what the photographs in place show, then what is drawn."""
         for row, (own, face) in enumerate(zip(brought, faces, strict=True)):
@@ -333,10 +335,11 @@ class Restorer:
                 share = shares(own.found.fit, own.weights)[0]
                 photographed = in_place(own.whole, own.found.shifts[0], share)
                 whole[one] = filled_up_finest(whole[one], photographed)
-            if self.network.grain is not None:
-                whole[one] += self.network.grain.added(
-                    whole[one], crops[one], photographed, seed, face.person
+            if self.network.grain is not None and sampling.grain:
+                drawn = self.network.grain.added(
+                    whole[one], crops[one], photographed, sampling.seed, face.person
                 )
+                whole[one] += sampling.grain * drawn
         return whole
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:

@@ -89,6 +89,7 @@ def touch_of(settings: Settings, model: CropRestorer) -> Touch:
         steps=wanted.steps,
         combine=wanted.combine,
         fidelity=wanted.fidelity,
+        grain=wanted.grain,
         seed=wanted.seed,
     )
     calls = model_share(model.side_by_side, settings.threads).calls

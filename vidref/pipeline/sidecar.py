@@ -85,6 +85,7 @@ def statement(restoration: Restoration, settings: Settings) -> str:
         f"Faces in this picture were restored by vidref {__version__}: model {model.name} "
         f"({model.sha256[:SHORT]}), references: {' and '.join(evidence) or 'none'}, "
         f"steps {wanted.steps}, fidelity {wanted.fidelity:g}, strength {wanted.strength:g}, "
+        f"grain {wanted.grain:g}, "
         f"{wanted.noise} noise, seed {wanted.seed}."
     )
 

@@ -238,6 +238,7 @@ def _how(run: Run) -> str:
         (
             "Settings",
             f"steps {wanted.steps}, fidelity {wanted.fidelity:g}, strength {wanted.strength:g}, "
+            f"grain {wanted.grain:g}, "
             f"{wanted.noise} noise, references {wanted.combine}, seed {wanted.seed}",
         )
     )
