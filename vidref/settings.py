@@ -133,7 +133,7 @@ class ModelSettings(_Branch):
     steps: Annotated[int, Field(ge=1, le=1000)]
     fidelity: Annotated[float, Field(ge=0, le=1)]
     strength: Annotated[float, Field(ge=0, le=1)]
-    grain: Annotated[float, Field(ge=0, le=1)]
+    grain: Annotated[float, Field(ge=0, le=1)] | None
     seed: Annotated[int, Field(ge=0)]
     noise: Literal["shared", "independent"]
     combine: Literal["concatenated", "average", "weighted"]

@@ -103,7 +103,7 @@ def poor_faces(data: Path, people: int, evidence: Evidence) -> Iterator[Poor]:
 
 
 def measured(faces: Sequence[Poor], restorer: Restorer, judge: Any) -> Iterator[Row]:
-    sampling = Sampling(steps=Settings.load().model.steps)
+    sampling = Sampling(steps=Settings.load().model.steps, grain=0.0)
     for first in range(0, len(faces), restorer.batch):
         group = faces[first : first + restorer.batch]
         given = [Face(as_tensor(face.crop), "somebody", face.known) for face in group]

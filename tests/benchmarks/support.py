@@ -58,7 +58,7 @@ class Case:
 def measured(restorer: Restorer, case: Case) -> Row:
     given = support.variations(to_tensor(case.degraded, restorer.crop_px))
     faces = [Face(tensor, f"p{number}", case.known) for number, tensor in enumerate(given)]
-    restored = restorer.restore(faces, Sampling(steps=Settings.load().model.steps))
+    restored = restorer.restore(faces, Sampling(steps=Settings.load().model.steps, grain=0.0))
     base, *others = support.undone([as_picture(tensor) * 255 for tensor in restored])
     error = support.by_block(np.abs(base.clip(0, 255) - case.truth).mean(2))
     return Row(case.kind, support.detail(base), support.difference(base, others), error)

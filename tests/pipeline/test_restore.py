@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -304,6 +305,7 @@ def test_the_file_and_its_sidecar_say_what_was_done(
     said = tags_of(output)
     assert "restored by vidref" in said and "seed 5" in said and "stand-in" in said
     told = sidecar_of(output)
+    assert "grain 0" in said and told["settings"]["grain"] == 0
     (person,) = told["people"]
     assert person["name"] == "person" and person["restored"]
     photos = [r["sha256"] for r in person["references"] if "sha256" in r]
@@ -455,6 +457,22 @@ def test_a_photo_and_a_folder_of_frames_are_restored_too(
     done = vidref("restore", frames, "-o", tmp_path / "out", *more)
     assert done.exit_code == 0 and json.loads(done.stdout)["faces"] == 4
     assert leftovers(tmp_path / "out", "1.png", "2.png", "3.png", "4.png") == []
+
+
+def test_texture_is_drawn_in_a_photo_and_can_be_left_out(source: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    take = ["-frames:v", "1", "-vf", "scale=160:-2,scale=960:-2", photo]
+    subprocess.run(["ffmpeg", "-v", "error", "-i", source, *take], check=True)
+    for name, flags in {"usual": [], "all": ["--grain", "1"], "none": ["--grain", "0"]}.items():
+        done = vidref("restore", photo, "-o", tmp_path / f"{name}.png", *flags)
+        assert done.exit_code == 0, done.stderr
+        assert sidecar_of(tmp_path / f"{name}.png")["settings"]["grain"] == (name != "none")
+    usual, every, none = (cv2.imread(str(tmp_path / f"{n}.png")) for n in ("usual", "all", "none"))
+    assert np.array_equal(usual, every)
+    drawn = usual.astype(int) - none
+    assert 1 < np.abs(drawn).max() < 40
+    # texture, and not another face
+    assert np.abs(cv2.blur(drawn.astype(np.float32), (15, 15))).max() < 3
 
 
 def test_what_cannot_work_is_refused_before_any_work(

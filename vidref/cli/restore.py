@@ -28,7 +28,11 @@ from vidref.cli.progress import Reporter
 @click.option("--model", help="bundled, a bundle's folder, a hub id, or another face model's .pth.")
 @click.option("--fidelity", type=float, help="0: most detail ... 1: closest to the input.")
 @click.option("--strength", type=float, help="Show less, 0 to 1, times what each face needs.")
-@click.option("--grain", type=float, help="Skin texture that is drawn: 0: none ... 1: as measured.")
+@click.option(
+    "--grain",
+    type=float,
+    help="Skin texture drawn where a face lacks it, 0 to 1. Default: 1 in a photo, 0 in a clip.",
+)
 @click.option("--steps", type=int, help="Steps of the sampler.")
 @click.option("--seed", type=int, help="Another seed invents other detail.")
 @click.option(

@@ -150,7 +150,7 @@ class Worker:
             model,
             self._pack(settings),
             Evidence({}, {}),
-            touch_of(settings, model),
+            touch_of(settings, model, unit.plan),
             target.clip.picture.colour,
         )
         segments = [Path(unit.store) / f"{n:06}.segment" for n in range(len(unit.cut.segments))]

@@ -12,6 +12,7 @@ from vidref.media.frames import Frame
 from vidref.model.loading import CropRestorer, load_restorer
 from vidref.model.restorer import Sampling
 from vidref.pipeline.cores import model_share, steadying_threads
+from vidref.pipeline.drawn import drawn
 from vidref.pipeline.evidence import Evidence, gather
 from vidref.pipeline.identity import IdentityWatch
 from vidref.pipeline.plan import Plan
@@ -43,7 +44,7 @@ class Restoration:
         """`pack` is one that is warm already, as `model` is."""
         pack = pack or load_pack(settings.faces.pack, settings.threads)
         evidence = gather(plan, source, colour, model, pack)
-        return cls(plan, model, pack, evidence, touch_of(settings, model), colour)
+        return cls(plan, model, pack, evidence, touch_of(settings, model, plan), colour)
 
     def faces_at(self, frame: Frame) -> list[FaceHere]:
         return [
@@ -82,14 +83,14 @@ def give_threads(model: CropRestorer, settings: Settings) -> None:
     torch.set_num_threads(model_share(model.side_by_side, settings.threads).threads)
 
 
-def touch_of(settings: Settings, model: CropRestorer) -> Touch:
+def touch_of(settings: Settings, model: CropRestorer, plan: Plan) -> Touch:
     """The settings in the model room's own words."""
     wanted = settings.model
     sampling = Sampling(
         steps=wanted.steps,
         combine=wanted.combine,
         fidelity=wanted.fidelity,
-        grain=wanted.grain,
+        grain=drawn(wanted.grain, plan),
         seed=wanted.seed,
     )
     calls = model_share(model.side_by_side, settings.threads).calls

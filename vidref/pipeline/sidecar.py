@@ -25,6 +25,7 @@ from vidref.pipeline.account import (
     UsedReference,
     account_text,
 )
+from vidref.pipeline.drawn import drawn
 from vidref.pipeline.identity import Facts, summary
 from vidref.pipeline.plan import FrameReference, Plan, PlannedPerson, Reference
 from vidref.settings import Settings
@@ -85,7 +86,7 @@ def statement(restoration: Restoration, settings: Settings) -> str:
         f"Faces in this picture were restored by vidref {__version__}: model {model.name} "
         f"({model.sha256[:SHORT]}), references: {' and '.join(evidence) or 'none'}, "
         f"steps {wanted.steps}, fidelity {wanted.fidelity:g}, strength {wanted.strength:g}, "
-        f"grain {wanted.grain:g}, "
+        f"grain {drawn(wanted.grain, plan):g}, "
         f"{wanted.noise} noise, seed {wanted.seed}."
     )
 
@@ -99,7 +100,8 @@ def sidecar(restoration: Restoration, settings: Settings, identity: Facts) -> Ac
         source=_source(plan, settings),
         model=Network(model.name, model.sha256),
         face_pack=Network(plan.face_pack.name, plan.face_pack.sha256),
-        settings=settings.model.model_dump(mode="json"),
+        settings=settings.model.model_dump(mode="json")
+        | {"grain": drawn(settings.model.grain, plan)},
         people=tuple(_person(plan, person, identity.get(person.id, [])) for person in plan.people),
         tracks=tuple(
             TrackAccount(track.id, track.person, plan.is_restored(track), track.why, track.path)

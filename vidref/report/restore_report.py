@@ -22,6 +22,7 @@ from PIL import Image
 
 from vidref.media.stills import is_stills
 from vidref.pipeline.account import Account, Likeness, PersonAccount
+from vidref.pipeline.drawn import drawn
 from vidref.pipeline.plan import Plan, PlannedPerson
 from vidref.pipeline.result import RestoreResult
 from vidref.pipeline.support import Support
@@ -234,12 +235,12 @@ def _how(run: Run) -> str:
             ("Model", f"{account.model.name} (SHA-256 {account.model.sha256})"),
             ("Face pack", f"{account.face_pack.name} (SHA-256 {account.face_pack.sha256})"),
         ]
+    grain = f"grain {drawn(wanted.grain, result.plan):g}, " if result.plan else ""
     facts.append(
         (
             "Settings",
             f"steps {wanted.steps}, fidelity {wanted.fidelity:g}, strength {wanted.strength:g}, "
-            f"grain {wanted.grain:g}, "
-            f"{wanted.noise} noise, references {wanted.combine}, seed {wanted.seed}",
+            f"{grain}{wanted.noise} noise, references {wanted.combine}, seed {wanted.seed}",
         )
     )
     if result.plan is not None:
