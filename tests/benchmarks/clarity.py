@@ -68,7 +68,7 @@ def cases(data: Path, people: int, evidence: Evidence) -> Iterator[Case]:
 
 def restored(restorer: Restorer, faces: Sequence[Case], shares: Sequence[float]) -> torch.Tensor:
     restorer.config = restorer.config.model_copy(update={"clarity": tuple(shares)})
-    return restorer.restore([case.face for case in faces], Sampling(steps=1))
+    return restorer.restore([case.face for case in faces], Sampling(steps=1, grain=0.0))
 
 
 def least_squares(made: torch.Tensor, faces: Sequence[Case]) -> list[float]:

@@ -146,7 +146,7 @@ def measured(faces: Sequence[Turned], data: Path) -> Iterator[Row]:
     judges = Judges.find(data / "teachers")
     draws = torch.Generator().manual_seed(7)
     evidence = Evidence(restorer, draws)
-    sampling = Sampling(steps=Settings.load().model.steps)
+    sampling = Sampling(steps=Settings.load().model.steps, grain=0.0)
     mask = face_mask(CROP_PX)
     for face in faces:
         truth = face.truth()
