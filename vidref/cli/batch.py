@@ -18,20 +18,9 @@ if TYPE_CHECKING:
 
 SHARED = (
     *("sure", "people", "min_face", "max_faces", "detect_every", "faces", "model", "fidelity"),
-    *(
-        "strength",
-        "grain",
-        "steps",
-        "seed",
-        "noise",
-        "combine",
-        "device",
-        "dtype",
-        "batch",
-        "restart",
-    ),
+    *("strength", "steps", "seed", "noise", "combine", "device", "dtype", "batch", "restart"),
     *("start", "end", "preview", "codec", "crf", "preset", "lossless", "prores", "drop"),
-    *("deinterlace", "overwrite", "threads"),
+    *("grain", "deinterlace", "overwrite", "threads"),
 )
 """Flags that mean for every clip of a batch what they mean for the one of `vidref restore`."""
 LINE_EVERY_S = 5.0

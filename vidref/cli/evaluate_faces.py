@@ -32,6 +32,7 @@ TEACHERS = Path("../shared/data/teachers")
 )
 @click.option("--steps", type=int, default=4, show_default=True)
 @click.option("--fidelity", type=click.FloatRange(0, 1), default=0.0, show_default=True)
+@click.option("--grain", type=click.FloatRange(0, 1), default=1.0, show_default=True)
 @click.option("--wrong", is_flag=True, help="Also restore everybody from a stranger's first photo.")
 @click.option("--limit", type=int, help="Only the first so many people.")
 @click.option(
@@ -64,6 +65,7 @@ def faces(
     combine: str,
     steps: int,
     fidelity: float,
+    grain: float,
     wrong: bool,
     limit: int | None,
     judges: Path,
@@ -94,6 +96,7 @@ def faces(
         combine=combine,  # type: ignore[arg-type]
         steps=steps,
         fidelity=fidelity,
+        grain=grain,
         wrong=wrong,
         limit=limit,
         judges=judges,

@@ -53,7 +53,7 @@ def grain(
 ) -> None:
     """Train what says how strong a face's finest detail is.
 
-    OUT receives log.csv, weights and bundle/, the restorer with its new grain.
+    OUT receives log.csv and bundle/, the restorer with its new grain.
     """
     import torch
 

@@ -44,6 +44,7 @@ class FaceRun:
     combine: Combine
     steps: int
     fidelity: float
+    grain: float
     wrong: bool
     limit: int | None
     judges: Path
@@ -108,7 +109,9 @@ def make_versions(run: FaceRun, cases: list[FaceCase], kinds: list[str]) -> list
         Restorer.load(run.model, run.device),
         None if recogniser is None else Recogniser(recogniser).to(run.device),
     )
-    sampling = Sampling(steps=run.steps, combine=run.combine, fidelity=run.fidelity)
+    sampling = Sampling(
+        steps=run.steps, combine=run.combine, fidelity=run.fidelity, grain=run.grain
+    )
     most = max(len(case.references) for case in cases)
     counts = run.counts or tuple(sorted({0, 1, min(5, most)}))
     versions: list[Version] = []

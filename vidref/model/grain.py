@@ -27,13 +27,13 @@ from vidref.model.texture import grey
 CELL = 8
 """Pixels along a cell, for each of which strengths are said."""
 AROUND = 1.0
-"""Deviation, in cells, of the window in which strength is measured."""
+"""Deviation, in cells, of the blur over which what is lacking is averaged."""
 FACE = ((0.55, 0.5), (0.42, 0.36))
 """Middle and half axes of the face in its square, down and across: beside it none is wanted."""
 SOFT = 0.15
 """How far inside its border the face begins to count less, as a share of the half axes."""
 FAINTEST = 1e-6
-"""Strength (mean square, of values in [-1, 1]) beneath which there is none: a fifth of a level."""
+"""Strength (mean square, of values in [-1, 1]) beneath which there is none: an eighth of a level."""
 
 
 class Grain(nn.Module):

@@ -26,13 +26,12 @@ class GrainRun(Part):
     batch: int = Field(default=4, ge=1)
     steps: int = 3000
     budget_seconds: float | None = None
-    """Over all resumptions; where set, the schedule follows the clock instead of the step."""
+    """Where set, the schedule follows the clock instead of the step."""
     learning_rate: float = 1e-3
     warmup: int = 50
     cooldown: float = Field(default=0.6, ge=0, le=1)
     ema: float = 0.995
     log_every: int = 100
-    save_every: int = 500
     seed: int = 0
 
 
@@ -42,7 +41,7 @@ class GrainTraining(Part):
     grain: GrainConfig
     data: DataConfig
     damage: DamageConfig = DamageConfig()
-    cases: int = Field(default=4800, ge=4)
+    cases: int = Field(default=2400, ge=4)
     """Faces that are restored once, with all that the grain sees of them, and kept."""
     least_detail: float = 0.84
     """Photographs with less than this share of the square's resolution are not learned from: what
