@@ -33,7 +33,7 @@ FACE = ((0.55, 0.5), (0.42, 0.36))
 SOFT = 0.15
 """How far inside its border the face begins to count less, as a share of the half axes."""
 FAINTEST = 1e-6
-"""Strength (mean square, of values in [-1, 1]) beneath which there is none: an eighth of a level."""
+"""Strength (mean square of values in [-1, 1]) that counts as none: an eighth of a level."""
 
 
 class Grain(nn.Module):
