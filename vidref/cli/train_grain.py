@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidref.cli.train_restorer import CONFIGS, parse_changes
+from vidref.cli.train_restorer import CONFIGS, change_option, parse_changes
 
 
 @click.command()
@@ -35,13 +35,7 @@ from vidref.cli.train_restorer import CONFIGS, parse_changes
     help="Restored faces are made once and kept here (1.6 MB each).  [default: OUT/cases]",
 )
 @click.option("--threads", type=int, help="CPU threads.")
-@click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Replace a value of the configuration, for example run.budget_seconds=300.",
-)
+@change_option("run.budget_seconds=300")
 def grain(
     config: Path,
     model: str,

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def change_option(example: str) -> Callable[[F], F]:
+    """`--set`, as often as there are values to replace."""
+    return click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"Replace a value of the configuration, for example {example}.",
+    )
 
 
 @click.command()
@@ -25,13 +39,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 )
 @click.option("--time-limit", type=float, help="Stop and save after this many seconds.")
 @click.option("--threads", type=int, help="CPU threads.")
-@click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Replace a value of the configuration, for example run.batch=32.",
-)
+@change_option("run.batch=32")
 def restorer(
     config: Path, out: Path, time_limit: float | None, threads: int | None, changes: tuple[str, ...]
 ) -> None:

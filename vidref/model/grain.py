@@ -76,7 +76,7 @@ class Grain(nn.Module):
 
 
 class Block(nn.Module):
-    """x + conv(silu(conv(silu(x))))."""
+    """x + conv(silu(conv(silu(x)))), without a norm: that would take out the strength."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -9,7 +9,6 @@ is not resumed: the faces it learns from, which cost as much, are kept.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from vidref.model.restorer import Restorer
 from vidref.training.grain_cases import Cases, Seen, kept_cases
 from vidref.training.grain_config import GrainRun, GrainTraining
 from vidref.training.run_log import Log
+from vidref.training.schedule import learning_rate, share_done
 from vidref.training.state import Progress
 
 
@@ -48,8 +48,8 @@ def train_grain(
     average = {key: value.detach().clone() for key, value in network.state_dict().items()}
     progress, log, total = Progress(), Log(folder / "log.csv", active=True), 0.0
     begun = time.monotonic()
-    while (done := share_done(run, progress)) < 1:
-        optimiser.param_groups[0]["lr"] = learning_rate(run, progress, done)
+    while share_done(run, progress) < 1:
+        optimiser.param_groups[0]["lr"] = learning_rate(run, progress)
         seen = cases.draw(run.batch, np.random.default_rng((run.seed, progress.step)))
         loss = unlikely(network, seen)
         optimiser.zero_grad(set_to_none=True)
@@ -70,21 +70,6 @@ def train_grain(
             report(log.line(progress, speed, told))
             total = 0.0
     return with_grain(recipe, model, average, folder / "bundle")
-
-
-def share_done(run: GrainRun, progress: Progress) -> float:
-    """0 at the beginning, 1 at the end: by steps, or by the clock where a budget is set."""
-    if run.budget_seconds is not None:
-        return min(1.0, progress.seconds / run.budget_seconds)
-    return min(1.0, progress.step / run.steps)
-
-
-def learning_rate(run: GrainRun, progress: Progress, done: float) -> float:
-    """Warm-up, level, then a cosine to nothing over the cool-down."""
-    rate = run.learning_rate * min(1.0, (progress.step + 1) / run.warmup)
-    if run.cooldown and done > 1 - run.cooldown:
-        rate *= 0.5 * (1 + math.cos(math.pi * (done - 1 + run.cooldown) / run.cooldown))
-    return rate
 
 
 def start_at_the_mean(network: Grain, cases: Cases, run: GrainRun) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 from pydantic import Field, ValidationError
 
 from vidref.errors import SettingsError
@@ -17,6 +16,7 @@ from vidref.training.restorer_config import (
     RunConfig,
     TrainingConfig,
     put_in,
+    read_table,
 )
 
 
@@ -26,7 +26,7 @@ class GrainRun(Part):
     batch: int = Field(default=4, ge=1)
     steps: int = 3000
     budget_seconds: float | None = None
-    """Where set, the schedule follows the clock instead of the step."""
+    """Where set, the clock ends the run if the steps do not."""
     learning_rate: float = 1e-3
     warmup: int = 50
     cooldown: float = Field(default=0.6, ge=0, le=1)
@@ -65,12 +65,7 @@ class GrainTraining(Part):
 
 def read_grain_training(path: Path, data: Path | None, changes: dict[str, object]) -> GrainTraining:
     """Read a run. `data` replaces its folder, `changes` are values by dotted key."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: not a readable YAML file ({error}).") from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path}: not a training run of the grain.")
+    values = read_table(path)
     if data is not None:
         changes = {**changes, "data.folder": str(data)}
     put_in(values, changes)

@@ -35,6 +35,7 @@ from vidref.training.photos import load_photos
 from vidref.training.prefetch import Prefetch
 from vidref.training.restorer_config import TrainingConfig
 from vidref.training.run_log import Log
+from vidref.training.schedule import learning_rate, share_done
 from vidref.training.sheets import save_sheet
 from vidref.training.state import (
     Progress,
@@ -176,20 +177,10 @@ class RestorerTraining:
             fill_optimiser(self.critic_optimiser, parts["critic_optimiser"])
 
     def share_done(self) -> float:
-        """0 at the beginning, 1 at the end: by steps, or by the clock where a budget is set."""
-        run = self.config.run
-        done = self.progress.step / run.steps
-        if run.budget_seconds is not None:
-            done = max(done, self.progress.seconds / run.budget_seconds)
-        return min(1.0, done)
+        return share_done(self.config.run, self.progress)
 
     def learning_rate(self) -> float:
-        """Warm-up, level, then a cosine to nothing over the cool-down."""
-        run, done = self.config.run, self.share_done()
-        rate = run.learning_rate * min(1.0, (self.progress.step + 1) / max(1, run.warmup))
-        if run.cooldown and done > 1 - run.cooldown:
-            rate *= 0.5 * (1 + math.cos(math.pi * (done - 1 + run.cooldown) / run.cooldown))
-        return rate
+        return learning_rate(self.config.run, self.progress)
 
     def step(self) -> dict[str, Tensor]:
         """One optimiser step; the losses' means, left on the device so that nothing waits."""

@@ -148,12 +148,7 @@ def read_training_config(path: Path, changes: dict[str, object] | None = None) -
 
     `changes` are values by dotted key that replace the file's.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: not a readable YAML file ({error}).") from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path}: not a training configuration: it should be a table.")
+    values = read_table(path)
     if isinstance(values.get("restorer"), str):
         values["restorer"] = read_config(path.parent / values["restorer"]).model_dump()
     put_in(values, changes or {})
@@ -163,6 +158,17 @@ def read_training_config(path: Path, changes: dict[str, object] | None = None) -
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
         raise SettingsError(f"{path}: not a training configuration: {problem(error)}.") from error
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """A YAML file of settings as plain values."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: not a readable YAML file ({error}).") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: not a training configuration: it should be a table.")
+    return values
 
 
 def put_in(values: dict[str, Any], changes: dict[str, object]) -> None:
