@@ -87,6 +87,7 @@ def video_frame(index: int, width: int, height: int, pix_fmt: str, colour: Colou
         format=pix_fmt,
         dst_colorspace=matrix,
         dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        threads=1,
     )
 
 

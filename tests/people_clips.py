@@ -94,7 +94,7 @@ def write_pictures(
                 if rotation is not None:
                     video.set_display_rotation(rotation)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame = frame.reformat(format=pix_fmt)
+            frame = frame.reformat(format=pix_fmt, threads=1)
             frame.pts, frame.time_base = number if pts is None else pts[number], time_base
             out.mux(video.encode(frame))
         out.mux(video.encode(None))

@@ -22,8 +22,7 @@ import av
 import av.error
 
 from vidref.errors import InputError
-from vidref.media.clock import UnbrokenClock, credible
-from vidref.media.containers import is_clocked
+from vidref.media.clock import credible
 from vidref.media.deinterlace import deinterlaced
 from vidref.media.frames import Frame, Passing
 from vidref.media.opening import decoder_for, open_input, picture_stream
@@ -47,7 +46,7 @@ class FrameAccess:
     """Random access to one clip; frames have no index here (it is -1).
 
     `is_clean` is what a reader found that went through the whole clip: that its `damage` counts
-    nothing. Where nobody has read it yet (None), its packets are looked through once.
+    nothing. Packets do not tell: they may be whole and hold pictures that are not.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class FrameAccess:
         path: Path,
         threads: int = 0,
         deinterlace: bool = False,
-        is_clean: bool | None = None,
+        is_clean: bool = False,
     ) -> None:
         self._path = path
         self._threads = threads
@@ -69,7 +68,7 @@ class FrameAccess:
             self._usual = max(1, round(1 / (picture_rate(self._video) * self._base)))
             self._run: Iterator[Frame] | None = None
             self._run_at: int | None = None
-            self._can_jump = self._has_true_times() if is_clean is None else is_clean
+            self._can_jump = is_clean
         except BaseException:
             self._container.close()
             raise
@@ -197,24 +196,6 @@ class FrameAccess:
             f"{self._path} has no frame at {pts} (in ticks of {self._base} s): "
             "the plan was made for another version of it; analyse it again."
         )
-
-    def _has_true_times(self) -> bool:
-        """Whether every packet says when it is shown, by a clock that is never set anew."""
-        clock = UnbrokenClock() if is_clocked(self._container.format.name) else None
-        known: set[int] = set()
-        try:
-            for packet in self._container.demux(self._video):
-                if not packet.size:
-                    continue
-                pts = credible(packet.pts)
-                if pts is None or packet.is_corrupt or pts in known:
-                    return False
-                known.add(pts)
-                if clock is not None:
-                    clock.mend(packet)
-        except (av.error.FFmpegError, OSError):
-            return False
-        return clock is None or clock.jumps == 0
 
 
 def _first_keyframe(

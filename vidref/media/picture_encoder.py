@@ -107,8 +107,12 @@ class PictureEncoder:
         if is_rgb(self._encoding.pix_fmt) or not picture.is_rgb:
             return image
         matrix = "ITU709" if usual_matrix(image.height) == 1 else "ITU601"
+        # with several threads swscale now and then writes over the beginning of a finished row
         return image.reformat(
-            format=self._encoding.pix_fmt, dst_colorspace=matrix, dst_color_range="MPEG"
+            format=self._encoding.pix_fmt,
+            dst_colorspace=matrix,
+            dst_color_range="MPEG",
+            threads=1,
         )
 
 

@@ -150,8 +150,8 @@ def _with_plain_channels(frame: av.video.frame.VideoFrame) -> av.video.frame.Vid
     name = frame.format.name
     if name == "pal8":
         alpha = bytes(frame.planes[1])[3::4]
-        return frame.reformat(format="rgb24" if min(alpha) == 255 else "rgba")
-    return frame.reformat(format="gray") if name in ("monob", "monow") else frame
+        return frame.reformat(format="rgb24" if min(alpha) == 255 else "rgba", threads=1)
+    return frame.reformat(format="gray", threads=1) if name in ("monob", "monow") else frame
 
 
 def _encode(still: Still, target: Path, suffix: str) -> str | None:
@@ -235,7 +235,7 @@ def _encode_with_pillow(
     has_alpha = any(component.is_alpha for component in image.format.components)
     is_grey = image.format.name in ("gray", "ya8", "monob", "monow")
     kind = "rgba" if has_alpha else "rgb24"
-    picture = Image.fromarray(image.to_ndarray(format=kind))
+    picture = Image.fromarray(image.to_ndarray(format=kind, threads=1))
     if is_grey:
         picture = picture.convert("LA" if has_alpha and form["format"] != "WEBP" else "L")
     picture.save(target, **form, **tags)

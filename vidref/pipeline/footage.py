@@ -181,7 +181,7 @@ def images_at(
     pts: Iterable[int],
     threads: int = 0,
     deinterlace: bool = False,
-    is_clean: bool | None = None,
+    is_clean: bool = False,
 ) -> Iterator[tuple[int, av.video.frame.VideoFrame]]:
     """Some pictures of a clip, photo or folder by their pts, in the order of time."""
     wanted = sorted(set(pts))
