@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.model.small import recogniser_file
+from vidref.evaluation import metrics
 from vidref.model.recogniser import Recogniser
+from vidref.training import losses
 from vidref.training.discriminator import PatchDiscriminator, discriminator_loss
 from vidref.training.losses import (
     encoder_features,
@@ -173,3 +177,43 @@ def test_the_discriminator_learns_which_is_which() -> None:
     assert losses[-1] < 0.5 * losses[0]
     nothing = discriminator_loss(critic(sharp, beside), critic(soft, beside), torch.zeros(8))
     assert float(nothing) == 0
+
+
+def test_structure_is_the_measure_of_the_benchmark() -> None:
+    draws = np.random.default_rng(3)
+    rough = cv2.GaussianBlur(draws.random((512, 512, 3)), (0, 0), 5)
+    truth = np.uint8(np.clip((rough - 0.5) * 1500 + 128, 0, 255))
+    for blur in (2, 4, 8):
+        soft = cv2.GaussianBlur(truth, (0, 0), blur)
+        pair = [torch.from_numpy(p).permute(2, 0, 1)[None] / 127.5 - 1 for p in (soft, truth)]
+        found = losses.unlike_structure(*pair, torch.ones(1, 1, 512, 512), torch.ones(1))
+        assert 1 - float(found) == pytest.approx(metrics.haarpsi(soft, truth), abs=0.005)
+
+
+def test_structure_prefers_one_of_two_possible_edges_to_their_mean() -> None:
+    across = torch.arange(64.0).expand(1, 3, 64, 64)
+    real, detail = torch.ones(1, 1, 64, 64), torch.ones(1)
+    possible = [torch.tanh((across - place) / 2) / 2 for place in (29.5, 33.5)]
+    mean = sum(possible) / 2
+
+    def expected(measure: Callable[..., torch.Tensor], shown: torch.Tensor) -> float:
+        return float(sum(measure(shown, one, real, detail) for one in possible)) / 2
+
+    assert expected(reconstruction, possible[0]) == pytest.approx(expected(reconstruction, mean))
+    decided, undecided = (expected(losses.unlike_structure, p) for p in (possible[0], mean))
+    assert decided < 0.95 * undecided
+
+
+def test_structure_judges_what_the_target_can_show_of_real_pixels() -> None:
+    draws = torch.Generator().manual_seed(0)
+    truth = torch.rand(2, 3, 64, 64, generator=draws) * 2 - 1
+    changed = truth.clone()
+    changed[:, :, :20] = 0
+    real = torch.ones(2, 1, 64, 64)
+    assert losses.unlike_structure(changed, truth, real, torch.ones(2)).min() > 0.05
+    real[:, :, :30] = 0
+    assert losses.unlike_structure(changed, truth, real, torch.ones(2)).max() < 0.01
+    real = torch.ones(2, 1, 64, 64)
+    fine = truth + 0.3 * torch.randn(truth.shape, generator=draws)
+    sharp, soft = losses.unlike_structure(fine, truth, real, torch.tensor([1.0, 0.1]))
+    assert float(soft) < float(sharp) / 2

@@ -14,6 +14,9 @@ from vidref.training.perceptual import PerceptualEncoder
 
 OF_LIKENESS = 0.02
 """The part of local likeness in the loss of the aligner, beside the error of its shifts."""
+HAAR_C, HAAR_ALPHA, HAAR_PX = 30.0, 4.2, 256
+"""The two constants of HaarPSI, and how large it sees a face's square."""
+LUMA = (0.299, 0.587, 0.114)
 
 
 def blur_matrices(detail: Tensor, size: int) -> Tensor:
@@ -67,6 +70,39 @@ def edges(estimate: Tensor, target: Tensor, real: Tensor, detail: Tensor) -> Ten
         down = error[..., 1:, :] - error[..., :-1, :]
         total = total + across.abs().mean((1, 2, 3)) + down.abs().mean((1, 2, 3))
     return total / 4
+
+
+def unlike_structure(estimate: Tensor, target: Tensor, real: Tensor, detail: Tensor) -> Tensor:
+    """1 - HaarPSI per picture (B,), over real pixels (Reisenhofer et al. 2018).
+
+    Where an edge may lie here or there, a mean error is as content with the faint mean of both as
+    with either; this asks for one that is as strong as the truth's.
+    """
+    luma = torch.tensor(LUMA, device=estimate.device).view(1, 3, 1, 1)
+    pair = (torch.cat([estimate, target]) * luma).sum(1, keepdim=True) * 127.5
+    pair = at_own_resolution(pair, torch.cat([detail, detail]))
+    if pair.shape[-1] > HAAR_PX:
+        pair, real = (functional.interpolate(one, HAAR_PX, mode="area") for one in (pair, real))
+    with torch.no_grad():
+        heavy = torch.maximum(*haar(pair, 8).abs().chunk(2)) * real
+    alike = torch.zeros_like(heavy)
+    for size in (2, 4):
+        a, b = haar(pair, size).chunk(2)
+        alike = alike + (2 * (a * b).abs() + HAAR_C) / (a * a + b * b + HAAR_C) / 2
+    found = (heavy * torch.sigmoid(HAAR_ALPHA * alike)).sum((1, 2, 3))
+    mean = found / heavy.sum((1, 2, 3)).clamp(min=1)
+    return 1 - (torch.logit(mean.clamp(0.5, 0.999)) / HAAR_ALPHA).square()
+
+
+def haar(pictures: Tensor, size: int) -> Tensor:
+    """(B, 2, h, w): the difference of the halves of the square of `size` around every pixel, down
+    and across."""
+    kernel = torch.full((2, 1, size, size), 1 / size**2, device=pictures.device)
+    kernel[0, :, : size // 2] *= -1
+    kernel[1, :, :, : size // 2] *= -1
+    before, after = size // 2, size // 2 - 1
+    padded = functional.pad(pictures, (before, after, before, after), mode="reflect")
+    return functional.conv2d(padded, kernel.to(pictures))
 
 
 def misplaced(found: Moved, target: Tensor, belongs: Tensor, same: Tensor) -> Tensor:

@@ -282,13 +282,19 @@ class RestorerTraining:
                 if wanted.edges:
                     rough = losses.edges(estimate, batch.target, batch.real, batch.detail)
                     terms["edges"] = rough.mean()
+                if wanted.structure:
+                    unlike = losses.unlike_structure(
+                        estimate, batch.target, batch.real, batch.detail
+                    )
+                    terms["structure"] = unlike.mean()
             else:
                 difference = losses.at_own_resolution(z_hat - z_0, batch.detail)
                 error = difference.square().mean((1, 2, 3))
             terms["reconstruction"] = (error * x0_weight(kind, bars)).mean()
         total = wanted.reconstruction * terms["reconstruction"]
-        if "edges" in terms:
-            total = total + wanted.edges * terms["edges"]
+        for name in ("edges", "structure"):
+            if name in terms:
+                total = total + getattr(wanted, name) * terms[name]
         if in_place is not None and wanted.alignment:
             apart = losses.misplaced(in_place, batch.target, batch.belongs, batch.same_person())
             terms["alignment"] = apart

@@ -68,6 +68,8 @@ class LossConfig(Part):
     reconstruction: float = 1.0
     edges: float = 0.0
     """Weight of the error of Haar coefficients at two scales: edges count more than areas."""
+    structure: float = 0.0
+    """Weight of 1 - HaarPSI: edges as strong as the truth's, not the mean of all possible ones."""
     alignment: float = 0.0
     """Weight of how badly references lie on the target; for restorers with an aligner."""
     identity: float = 0.1
