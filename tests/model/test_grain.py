@@ -65,6 +65,14 @@ def test_a_face_that_has_its_detail_gets_none() -> None:
     assert grain.added(face, face, None, 1, "ada").abs().mean() > 0.002
 
 
+def test_what_a_part_of_the_crop_takes_away_is_made_up_for() -> None:
+    crop, grain = soft(), saying(2e-4)
+    noise = torch.randn(1, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(3))
+    sharp = crop + 0.2 * noise
+    assert grain.added(sharp, crop, None, 1, "ada").abs().max() < 1e-6
+    assert grain.added(sharp, crop, None, 1, "ada", 0.05).abs().mean() > 0.002
+
+
 def test_it_belongs_to_the_person_and_lies_still() -> None:
     grain, one, other = saying(0.01), soft(1), soft(2)
     mine, again = (grain.added(face, face, None, 1, "ada") for face in (one, other))
@@ -99,6 +107,9 @@ def test_a_restorer_adds_it_in_grey_for_each_face_alone() -> None:
     # where no colour was cut off at black or white
     free = (torch.maximum(found.abs(), before.abs())[0] < 1).all(0)
     assert torch.allclose(added[0, 0][free], added[0, 1][free], atol=1e-5)
+    mixed = [Face(crops[0], "ada", with_it.remember([reference(1)]), share) for share in (1, 0.5)]
+    whole, made_up = ((face - before).abs().mean() for face in with_it.restore(mixed))
+    assert made_up > 1.6 * whole
     half = with_it.restore([Face(crops[0], "ada", with_it.remember([reference(1)]))], HALF)
     assert torch.allclose((half - before)[0, 0][free], 0.5 * added[0, 0][free], atol=1e-5)
     assert torch.equal(found, restored(with_it, 0, 1)[:1])

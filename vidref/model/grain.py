@@ -61,13 +61,19 @@ class Grain(nn.Module):
         return cast(Tensor, self.say(functional.silu(self.blocks(self.enter(x)))).float())
 
     def added(
-        self, face: Tensor, crop: Tensor, photographed: Tensor | None, seed: int, person: str
+        self,
+        face: Tensor,
+        crop: Tensor,
+        photographed: Tensor | None,
+        seed: int,
+        person: str,
+        share: float = 1.0,
     ) -> Tensor:
-        """The grey (1, 1, S, S) that a face (1, 3, S, S) lacks."""
+        """The grey (1, 1, S, S) that a `share` of a face (1, 3, S, S) in its crop lacks."""
         own, size = grey(face), face.shape[-1]
         there = torch.full((1,), float(photographed is not None), device=face.device)
         wanted = self(own, grey(crop), own if photographed is None else photographed, there).exp()
-        have = strengths(detail(own))
+        have = strengths(detail(torch.lerp(grey(crop), own, share)))
         lacking = low_pass((wanted - have).clamp(min=0), AROUND).clamp(min=0).sqrt()
         lacking = lacking * lacking.new_tensor(self.shares).view(-1, 1, 1) * on_face(lacking)
         drawn = carriers(seed, person, size).to(face.device)

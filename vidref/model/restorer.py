@@ -43,6 +43,8 @@ from vidref.weights import recorded_hashes
 Combine = Literal["concatenated", "average", "weighted"]
 LEAST_SHARE = 0.02
 """A reference of which no place of a face takes more than this is left out of that face."""
+LEAST_SHOWN = 0.25
+"""Of a face that is shown less than this, grain is not made up for in full."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,15 @@ class Brought(NamedTuple):
 
 @dataclass(frozen=True)
 class Face:
-    """One face to restore: the crop (3, S, S) in [-1, 1], who it is, and what is known of them."""
+    """One face to restore: the crop (3, S, S) in [-1, 1], who it is, and what is known of them.
+
+    `share` is how much of what is made will be mixed with the crop: grain makes up for the rest.
+    """
 
     crop: Tensor
     person: str
     context: PersonContext
+    share: float = 1.0
 
 
 class Restorer:
@@ -337,9 +343,9 @@ class Restorer:
                 whole[one] = filled_up_finest(whole[one], photographed)
             if self.network.grain is not None and sampling.grain:
                 drawn = self.network.grain.added(
-                    whole[one], crops[one], photographed, sampling.seed, face.person
+                    whole[one], crops[one], photographed, sampling.seed, face.person, face.share
                 )
-                whole[one] += sampling.grain * drawn
+                whole[one] += sampling.grain * drawn / max(face.share, LEAST_SHOWN)
         return whole
 
     def _null(self, batch: int, length: int) -> tuple[Tensor, Tensor]:

@@ -194,7 +194,7 @@ class Rebuilder:
     def _face(self, work: _Work, pts: int) -> Face:
         person = work.here.person
         noise = person if self._touch.shared_noise else f"{person} at {pts}"
-        return Face(as_tensor(work.crop), noise, self._contexts[person])
+        return Face(as_tensor(work.crop), noise, self._contexts[person], work.here.strength)
 
     def _place(self, frame: Frame, works: list[_Work]) -> None:
         image = frame.image

@@ -59,7 +59,13 @@ class Recorder(Grain):
         self.seen: list[tuple[Tensor, Tensor | None]] = []
 
     def added(
-        self, face: Tensor, crop: Tensor, photographed: Tensor | None, seed: int, person: str
+        self,
+        face: Tensor,
+        crop: Tensor,
+        photographed: Tensor | None,
+        seed: int,
+        person: str,
+        share: float = 1.0,
     ) -> Tensor:
         own = grey(face)
         self.seen.append((own[0, 0], None if photographed is None else photographed[0, 0]))
