@@ -23,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from scipy.optimize import isotonic_regression
 
 from tests.benchmarks.known_faces import (
     CROP_PX,
@@ -56,7 +57,7 @@ SURE = 1.5
 """Standard errors that are taken off a mean gain before it is believed: a still does not know what
 steadying in time gives a clip for nothing (at 1.0 two of eight clips lost likeness)."""
 LEAST = 0.05
-"""A smaller share is none at all."""
+"""A smaller share is none at all, and what lacks less is all."""
 
 
 @dataclass(frozen=True)
@@ -142,14 +143,14 @@ def best_share(rows: Sequence[Row], detail: float) -> float:
     alike = fine[:, None] ** np.array([1, 2]) @ np.linalg.lstsq(powers, sure)[0]
     clear = fine[:, None] ** np.array([1, 2]) @ np.linalg.lstsq(powers, mean[:, 1])[0]
     alike[clear < 0] = -np.inf
-    best = float(fine[np.argmax(alike)])
-    return best if best >= LEAST else 0.0
+    return float(fine[np.argmax(alike)])
 
 
 def curve(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """(detail, share), never rising: the better a face, the less it needs."""
     shares = [best_share(rows, detail) for detail in PLACES]
-    falling = np.minimum.accumulate(shares)
+    falling = isotonic_regression(shares, increasing=False).x
+    falling = np.where(falling < LEAST, 0, np.where(falling > 1 - LEAST, 1, falling))
     return [(detail, round(float(share), 3)) for detail, share in zip(PLACES, falling, strict=True)]
 
 

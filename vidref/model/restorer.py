@@ -257,7 +257,7 @@ class Restorer:
             )
             restored = codec.decode(latent).float()
         if self.config.codec.kind == "pixel-shuffle":
-            restored = without_lattice(restored, seen, 2 * self.config.codec.factor)
+            restored = without_lattice(restored, seen, self.config.codec.factor)
         restored = clearer(restored, self.config.clarity)
         if seen.shape != crops.shape:
             whole = self._at_full_size(restored, seen, crops, brought[: len(faces)])
