@@ -59,13 +59,7 @@ class Recorder(Grain):
         self.seen: list[tuple[Tensor, Tensor | None]] = []
 
     def added(
-        self,
-        face: Tensor,
-        crop: Tensor,
-        photographed: Tensor | None,
-        seed: int,
-        person: str,
-        share: float = 1.0,
+        self, face: Tensor, crop: Tensor, photographed: Tensor | None, *_: object, **__: object
     ) -> Tensor:
         own = grey(face)
         self.seen.append((own[0, 0], None if photographed is None else photographed[0, 0]))
